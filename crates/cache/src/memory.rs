@@ -1,0 +1,167 @@
+//! The memory tier: small objects whole, and slices of larger ones, by weight.
+//!
+//! S3-FIFO, so that a crawler that asks for everything once does not flush what is asked for all
+//! the time. Holds only copies: whatever is dropped here is on the disk or at an origin.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+use quick_cache::{OptionsBuilder, Weighter};
+
+use crate::place::Place;
+use crate::slice::{SLICE_BYTES, Slice};
+use crate::version::Version;
+
+/// What an entry costs beside its bytes and its key, in bytes: the version with its strings, and
+/// the cache's own node.
+const OVERHEAD: u64 = 1024;
+/// An item must fit into one shard several times over, or it is refused in silence.
+const LEAST_SHARD: u64 = 16 * SLICE_BYTES;
+const MOST_SHARDS: u64 = 8;
+
+/// The memory tier.
+pub(crate) struct Memory {
+    cache: Cache<Name, Item, Weight>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Object(Place),
+    Slice(u64, u32),
+}
+
+#[derive(Clone)]
+enum Item {
+    Object(Entry),
+    Slice(Slice),
+}
+
+/// A version that is known, with its bytes where they are one slice.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) version: Arc<Version>,
+    pub(crate) bytes: Option<Slice>,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Name, Item> for Weight {
+    fn weight(&self, name: &Name, item: &Item) -> u64 {
+        let bytes = match item {
+            Item::Object(entry) => entry.bytes.as_ref().map_or(0, Slice::length),
+            Item::Slice(slice) => slice.length(),
+        };
+        let name = match name {
+            Name::Object(place) => place.key.as_str().len(),
+            Name::Slice(..) => 0,
+        };
+        OVERHEAD + (bytes + name) as u64
+    }
+}
+
+impl Memory {
+    /// At most so many bytes.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let shards = (bytes / LEAST_SHARD).clamp(1, MOST_SHARDS);
+        let items = usize::try_from(bytes / (32 * 1024)).unwrap_or(usize::MAX);
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(items.max(64))
+            .weight_capacity(bytes)
+            .shards(usize::try_from(shards).unwrap_or(1))
+            .build()
+            .expect("both capacities are given");
+        Self {
+            cache: Cache::with_options(
+                options,
+                Weight,
+                quick_cache::DefaultHashBuilder::default(),
+                quick_cache::sync::DefaultLifecycle::default(),
+            ),
+        }
+    }
+
+    /// The version of this name, unless it must not be used any more.
+    pub(crate) fn object(&self, place: &Place) -> Option<Entry> {
+        match self.cache.get(&Name::Object(place.clone())) {
+            Some(Item::Object(entry)) if entry.version.life.is_good() => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Remembers a version.
+    pub(crate) fn keep_object(&self, entry: Entry) {
+        let name = Name::Object(entry.version.place.clone());
+        self.cache.insert(name, Item::Object(entry));
+    }
+
+    /// Bytes of one slice of a version.
+    pub(crate) fn slice(&self, version: &Version, n: u32) -> Option<Slice> {
+        if version.total <= SLICE_BYTES {
+            let name = Name::Object(version.place.clone());
+            return match self.cache.get(&name) {
+                Some(Item::Object(entry)) if entry.version.number == version.number => entry.bytes,
+                _ => None,
+            };
+        }
+        match self.cache.get(&Name::Slice(version.number, n)) {
+            Some(Item::Slice(slice)) => Some(slice),
+            _ => None,
+        }
+    }
+
+    /// Keeps a slice.
+    pub(crate) fn keep_slice(&self, version: &Arc<Version>, n: u32, slice: &Slice) {
+        if version.total <= SLICE_BYTES {
+            self.keep_object(Entry {
+                version: Arc::clone(version),
+                bytes: Some(slice.clone()),
+            });
+        } else {
+            let name = Name::Slice(version.number, n);
+            self.cache.insert(name, Item::Slice(slice.clone()));
+        }
+    }
+
+    /// Drops the version of a place.
+    pub(crate) fn drop_place(&self, place: &Place) {
+        if let Some((_, Item::Object(entry))) = self.cache.remove(&Name::Object(place.clone())) {
+            entry.version.life.retire();
+        }
+    }
+
+    /// Drops every version whose place matches. Slices of larger ones are found by number only,
+    /// which nobody asks for any more; they leave as others come.
+    pub(crate) fn drop_matching(&self, matches: impl Fn(&Place) -> bool) {
+        self.cache.retain(|name, item| match (name, item) {
+            (Name::Object(place), Item::Object(entry)) => {
+                let goes = matches(place);
+                if goes {
+                    entry.version.life.retire();
+                }
+                !goes
+            }
+            _ => true,
+        });
+    }
+
+    /// Drops one version and its slices.
+    pub(crate) fn drop_version(&self, version: &Version) {
+        let name = Name::Object(version.place.clone());
+        self.cache.remove_if(
+            &name,
+            |item| matches!(item, Item::Object(entry) if entry.version.number == version.number),
+        );
+        if version.total > SLICE_BYTES {
+            let slices = u32::try_from(version.total.div_ceil(SLICE_BYTES)).unwrap_or(u32::MAX);
+            for n in 0..slices {
+                self.cache.remove(&Name::Slice(version.number, n));
+            }
+        }
+    }
+
+    /// Bytes held, as they are weighed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+}

@@ -1,0 +1,81 @@
+//! What an audit that runs beside the gateway asks of it.
+//!
+//! Answered on the control socket only: while the gateway runs, it alone has the ledger. Changes
+//! nothing.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use object::ObjectKey;
+use serde::Serialize;
+use state::StateDirectory;
+
+use super::Admin;
+use crate::auditing::{
+    RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest, StandingRow,
+};
+use crate::promotion::Promotions;
+
+pub(super) async fn recall(
+    State(admin): State<Admin>,
+    Json(request): Json<RecallRequest>,
+) -> Response {
+    let keys: Result<Vec<_>, _> = request
+        .keys
+        .iter()
+        .map(|key| ObjectKey::parse(key))
+        .collect();
+    let keys = match keys {
+        Ok(keys) => keys,
+        Err(error) => return refused(&error.to_string()),
+    };
+    with_state(&admin, &request.scope, move |scope, state| {
+        let recalled = scope.recall(state, &keys)?.into_iter();
+        Ok(recalled.map(RecollectionRow::from).collect::<Vec<_>>())
+    })
+    .await
+}
+
+pub(super) async fn standing(
+    State(admin): State<Admin>,
+    Json(request): Json<StandingRequest>,
+) -> Response {
+    let waiting = admin.app.promotions.as_ref().map_or(0, Promotions::waiting);
+    with_state(&admin, &request.scope, move |scope, state| {
+        let standing = scope.standing(state, request.since, Some(waiting))?;
+        Ok(StandingRow::from(standing))
+    })
+    .await
+}
+
+/// Works with the state where that may wait for the disk.
+async fn with_state<T: Serialize + Send + 'static>(
+    admin: &Admin,
+    wanted: &ScopeRow,
+    work: impl FnOnce(&Scope, &StateDirectory) -> Result<T, String> + Send + 'static,
+) -> Response {
+    let Some(keeping) = &admin.app.keeping else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let routes = admin.app.routes.iter().map(|route| &route.config);
+    let scope = Scope::of(&wanted.origin, routes);
+    if scope.named() != *wanted {
+        return refused(
+            "the running gateway asks other origins on these routes; restart it with this \
+             configuration",
+        );
+    }
+    let state = Arc::clone(&keeping.state);
+    match tokio::task::spawn_blocking(move || work(&scope, &state)).await {
+        Ok(Ok(done)) => Json(done).into_response(),
+        Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn refused(why: &str) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+}

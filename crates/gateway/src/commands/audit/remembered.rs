@@ -1,0 +1,113 @@
+//! What the gateway remembers, as the command reaches it: over the control socket while it runs,
+//! else in the files, which are then held until the audit ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures_util::future::BoxFuture;
+use http::Method;
+use migration::Forgetful;
+use migration::audit::{Memory, Recollection, Standing};
+use object::ObjectKey;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use state::StateDirectory;
+
+use super::super::alone;
+use crate::auditing::{
+    RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest, StandingRow,
+};
+use crate::config::Config;
+use crate::control::{CallError, call};
+
+const RECALL: &str = "/api/audit/recall";
+const STANDING: &str = "/api/audit/standing";
+
+/// What is remembered.
+pub(super) enum Remembered {
+    /// By the gateway that runs.
+    Beside { directory: PathBuf, scope: ScopeRow },
+    /// In the files.
+    Alone {
+        state: Arc<StateDirectory>,
+        scope: Arc<Scope>,
+    },
+}
+
+impl Remembered {
+    /// Finds out who has it.
+    pub(super) async fn of(config: &Config, scope: Scope) -> anyhow::Result<Self> {
+        let directory = config.state.directory.clone();
+        let nothing = RecallRequest {
+            scope: scope.named(),
+            keys: Vec::new(),
+        };
+        match call(&directory, Method::POST, RECALL, Some(&nothing)).await {
+            Ok(_) => {
+                return Ok(Self::Beside {
+                    directory,
+                    scope: scope.named(),
+                });
+            }
+            Err(CallError::NotRunning(_)) => {}
+            Err(error) => return Err(error).context("what must stay gone cannot be told"),
+        }
+        Ok(Self::Alone {
+            state: alone::open(config).await?,
+            scope: Arc::new(scope),
+        })
+    }
+}
+
+impl Memory for Remembered {
+    fn recall<'a>(
+        &'a self,
+        keys: &'a [ObjectKey],
+    ) -> BoxFuture<'a, Result<Vec<Recollection>, Forgetful>> {
+        Box::pin(async move {
+            match self {
+                Self::Beside { directory, scope } => {
+                    let request = RecallRequest {
+                        scope: scope.clone(),
+                        keys: keys.iter().map(|key| key.as_str().to_owned()).collect(),
+                    };
+                    let rows: Vec<RecollectionRow> = ask(directory, RECALL, &request).await?;
+                    Ok(rows.into_iter().map(Recollection::from).collect())
+                }
+                Self::Alone { state, scope } => {
+                    let (state, scope) = (Arc::clone(state), Arc::clone(scope));
+                    let keys = keys.to_vec();
+                    alone::ask(move || scope.recall(&state, &keys)).await
+                }
+            }
+        })
+    }
+
+    fn standing(&self, since: u64) -> BoxFuture<'_, Result<Standing, Forgetful>> {
+        Box::pin(async move {
+            match self {
+                Self::Beside { directory, scope } => {
+                    let scope = scope.clone();
+                    let request = StandingRequest { scope, since };
+                    let row: StandingRow = ask(directory, STANDING, &request).await?;
+                    row.read().map_err(Forgetful)
+                }
+                Self::Alone { state, scope } => {
+                    let (state, scope) = (Arc::clone(state), Arc::clone(scope));
+                    alone::ask(move || scope.standing(&state, since, None)).await
+                }
+            }
+        })
+    }
+}
+
+async fn ask<T: DeserializeOwned>(
+    directory: &Path,
+    path: &str,
+    request: &impl Serialize,
+) -> Result<T, Forgetful> {
+    let answer = call(directory, Method::POST, path, Some(request)).await;
+    let answer = answer.map_err(|error| Forgetful(error.to_string()))?;
+    serde_json::from_slice(&answer).map_err(|error| Forgetful(error.to_string()))
+}

@@ -1,0 +1,231 @@
+//! `migrate`: copies everything from one origin to another.
+//!
+//! Exit status 0 when the target has all it should have, 1 when something is missing there or
+//! differs, 2 when it could not be done.
+
+mod account;
+mod arguments;
+mod remembered;
+mod shown;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use migration::{End, Journal, Migration, Named, Options, Pattern, Report, Selection, Shard};
+use object::ObjectKey;
+use origin_resolver::{GuardedOrigin, Kind, Unobserved};
+use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
+
+use super::cli::Global;
+use super::report::{self, complain, print_json};
+use crate::app::guard_origins;
+use crate::clock::unix_now;
+use crate::config::{self, Config};
+use crate::routes::Routes;
+use crate::targets::{Otherwise, targets};
+pub use arguments::{MigrateArguments, Verification};
+use remembered::Remembered;
+
+/// It could not be done.
+const UNABLE: u8 = 2;
+
+pub(super) async fn run(global: &Global, arguments: MigrateArguments) -> anyhow::Result<ExitCode> {
+    let Ok(loaded) = report::load_or_report(global) else {
+        return Ok(ExitCode::from(UNABLE));
+    };
+    match migrate(&loaded.config, arguments).await {
+        Ok(report) => {
+            if global.json {
+                print_json(&report);
+            } else {
+                account::print(&report);
+            }
+            Ok(if report.shortfall.is_some() {
+                ExitCode::from(UNABLE)
+            } else if report.is_complete() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            Ok(ExitCode::from(UNABLE))
+        }
+    }
+}
+
+async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result<Report> {
+    let MigrateArguments { from, to, .. } = &arguments;
+    if from == to {
+        bail!("--from and --to name the same origin");
+    }
+    let source = configured(config, from)?;
+    let target = configured(config, to)?;
+    if matches!(source.settings.kind, Kind::Http(_)) && arguments.keys.is_none() {
+        bail!(
+            "the origin \"{from}\" is a web server and cannot be listed; name its keys with --keys FILE"
+        );
+    }
+    if target.writing.is_none() && !arguments.dry_run {
+        bail!(
+            "the origin \"{to}\" cannot be written: a directory needs writable = true, a bucket its keys"
+        );
+    }
+    let tasks = TaskTracker::new();
+    let origins = guard_origins(config, &tasks, |_| Arc::new(Unobserved))?;
+    let (source_end, target_end) = (end(&origins, from)?, end(&origins, to)?);
+    let options = options(config, &arguments, source)?;
+    let journal = journal(config, &arguments, options.scope()).await?;
+    let remembered = Remembered::of(config, from, to).await?;
+    let migration = Migration::new(source_end, target_end, options, Arc::new(remembered));
+    let progress = Arc::clone(migration.progress());
+    let report = tokio::select! {
+        report = migration.run(journal) => report?,
+        () = shown::show(&progress) => unreachable!("it shows until it is dropped"),
+    };
+    Ok(report)
+}
+
+fn configured<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c config::Origin> {
+    if let Some(origin) = config.origin(name) {
+        return Ok(origin);
+    }
+    if config.retired.iter().any(|retired| **retired == *name) {
+        bail!("the origin \"{name}\" is retired and is never contacted");
+    }
+    let known: Vec<_> = config.origins.iter().map(config::Origin::name).collect();
+    bail!(
+        "there is no origin \"{name}\" in the configuration; there are: {}",
+        known.join(", ")
+    );
+}
+
+fn end(origins: &[Arc<GuardedOrigin>], name: &str) -> anyhow::Result<End> {
+    let origin = origins.iter().find(|origin| origin.name() == name);
+    let origin = origin.with_context(|| format!("there is no origin \"{name}\""))?;
+    Ok(End::new(Arc::clone(origin)))
+}
+
+fn options(
+    config: &Config,
+    arguments: &MigrateArguments,
+    source: &config::Origin,
+) -> anyhow::Result<Options> {
+    let published = if arguments.all_keys {
+        None
+    } else {
+        Some(published(config, &arguments.from, &arguments.to)?)
+    };
+    let named = match &arguments.keys {
+        Some(file) => Some(named(config, file, arguments.all_keys)?),
+        None => None,
+    };
+    Ok(Options {
+        selection: Selection {
+            prefix: arguments.prefix.clone(),
+            exclude: arguments
+                .exclude
+                .iter()
+                .map(|text| Pattern::new(text))
+                .collect(),
+            published,
+            shard: arguments.shard.unwrap_or(Shard::WHOLE),
+        },
+        named,
+        verify: arguments.verify.into(),
+        jobs: arguments.jobs.into(),
+        bandwidth: arguments.max_bandwidth,
+        budget: None,
+        egress_left: source.max_egress.map(|budget| budget.bytes),
+        dry_run: arguments.dry_run,
+    })
+}
+
+/// What the routes of either origin publish.
+fn published(config: &Config, from: &str, to: &str) -> anyhow::Result<Vec<String>> {
+    let of = |route: &&config::Route| {
+        let mut origins = route.origins.iter();
+        origins.any(|one| **one == *from || **one == *to)
+    };
+    let routes: Vec<_> = config.routes.iter().filter(of).collect();
+    if routes.is_empty() {
+        bail!(
+            "no route asks \"{from}\" or \"{to}\", so nothing says which keys are published; add --all-keys to copy everything"
+        );
+    }
+    let mut keys = Vec::new();
+    for route in routes {
+        if route.keys.is_empty() {
+            keys.push(String::new());
+        }
+        keys.extend(route.keys.iter().cloned());
+    }
+    keys.sort();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// The keys of a file; URLs mean what the routes say.
+fn named(config: &Config, file: &Path, all_keys: bool) -> anyhow::Result<Named> {
+    let digest = digest(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    let (table, routes) = (Routes::new(&config.routes), config.routes.clone());
+    let read = move |line: &str| {
+        if all_keys && !line.contains("://") {
+            return ObjectKey::parse(line).map_err(|error| error.to_string());
+        }
+        let routes: Vec<_> = routes.iter().collect();
+        let found = targets(&table, &routes, line, Otherwise::Key);
+        let found = found.map_err(|error| error.to_string())?;
+        // On whichever route, a key is spelled alike.
+        let first = found.into_iter().next();
+        first
+            .map(|target| target.key)
+            .ok_or_else(|| "it names nothing".to_owned())
+    };
+    Ok(Named {
+        file: file.to_owned(),
+        digest,
+        read: Arc::new(read),
+    })
+}
+
+fn digest(file: &Path) -> io::Result<[u8; 32]> {
+    let (mut file, mut sum) = (File::open(file)?, Sha256::new());
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let length = file.read(&mut chunk)?;
+        if length == 0 {
+            return Ok(sum.finalize().into());
+        }
+        sum.update(&chunk[..length]);
+    }
+}
+
+async fn journal(
+    config: &Config,
+    arguments: &MigrateArguments,
+    scope: String,
+) -> anyhow::Result<Journal> {
+    let directory = journal_directory(config, arguments);
+    let opened =
+        tokio::task::spawn_blocking(move || Journal::open(&directory, &scope, unix_now())).await?;
+    Ok(opened?)
+}
+
+fn journal_directory(config: &Config, arguments: &MigrateArguments) -> PathBuf {
+    let MigrateArguments {
+        from, to, shard, ..
+    } = arguments;
+    let shard = match shard.map(Shard::parts) {
+        Some((number, of)) => format!("-{number}of{of}"),
+        None => String::new(),
+    };
+    let journals = config.state.directory.join("journals");
+    journals.join(format!("migrate-{from}-{to}{shard}"))
+}

@@ -1,0 +1,145 @@
+//! What the gateway remembers, as the command reaches it: over the control socket while it runs,
+//! else in the files, which are then held until the migration ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::BoxFuture;
+use http::Method;
+use migration::{Forgetful, Knowledge, Recalled, Verified};
+use object::ObjectKey;
+use serde::Serialize;
+use state::StateDirectory;
+
+use super::super::alone;
+use crate::clock::unix_now;
+use crate::config::Config;
+use crate::control::{CallError, call};
+use crate::migrating::{CopyRow, Ends, LearnRequest, RecallRequest, RecalledRow};
+
+const RECALL: &str = "/api/migration/recall";
+const LEARN: &str = "/api/migration/learn";
+/// A gateway that is restarted is waited for.
+const PATIENCE: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is remembered.
+pub(super) enum Remembered {
+    /// By the gateway that runs.
+    Beside {
+        directory: PathBuf,
+        from: String,
+        to: String,
+    },
+    /// In the files.
+    Alone {
+        state: Arc<StateDirectory>,
+        ends: Arc<Ends>,
+    },
+}
+
+impl Remembered {
+    /// Finds out who has it.
+    pub(super) async fn of(config: &Config, from: &str, to: &str) -> anyhow::Result<Self> {
+        let directory = config.state.directory.clone();
+        let nothing = RecallRequest {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            keys: Vec::new(),
+        };
+        match call(&directory, Method::POST, RECALL, Some(&nothing)).await {
+            Ok(_) => {
+                return Ok(Self::Beside {
+                    directory,
+                    from: from.to_owned(),
+                    to: to.to_owned(),
+                });
+            }
+            Err(CallError::NotRunning(_)) => {}
+            Err(error) => return Err(error).context("what must stay gone cannot be told"),
+        }
+        Ok(Self::Alone {
+            state: alone::open(config).await?,
+            ends: Arc::new(Ends::of(from, to, &config.routes)),
+        })
+    }
+
+    /// Asks the gateway, and waits for one that is being restarted.
+    async fn ask(
+        directory: &std::path::Path,
+        path: &str,
+        request: &impl Serialize,
+    ) -> Result<Vec<u8>, Forgetful> {
+        let mut tries = 1;
+        loop {
+            match call(directory, Method::POST, path, Some(request)).await {
+                Ok(answer) => return Ok(answer),
+                Err(CallError::NotRunning(_) | CallError::Broken { .. }) if tries < PATIENCE => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(Forgetful(error.to_string())),
+            }
+        }
+    }
+}
+
+impl Knowledge for Remembered {
+    fn recall<'a>(
+        &'a self,
+        keys: &'a [ObjectKey],
+    ) -> BoxFuture<'a, Result<Vec<Recalled>, Forgetful>> {
+        Box::pin(async move {
+            match self {
+                Self::Beside {
+                    directory,
+                    from,
+                    to,
+                } => {
+                    let request = RecallRequest {
+                        from: from.clone(),
+                        to: to.clone(),
+                        keys: keys.iter().map(|key| key.as_str().to_owned()).collect(),
+                    };
+                    let answer = Self::ask(directory, RECALL, &request).await?;
+                    let rows: Vec<RecalledRow> = serde_json::from_slice(&answer)
+                        .map_err(|error| Forgetful(error.to_string()))?;
+                    Ok(rows.into_iter().map(Recalled::from).collect())
+                }
+                Self::Alone { state, ends } => {
+                    let (state, ends, keys) = (Arc::clone(state), Arc::clone(ends), keys.to_vec());
+                    alone::ask(move || ends.recall(&state, &keys)).await
+                }
+            }
+        })
+    }
+
+    fn learn(&self, copies: Vec<Verified>) -> BoxFuture<'_, Result<(), Forgetful>> {
+        Box::pin(async move {
+            match self {
+                Self::Beside {
+                    directory,
+                    from,
+                    to,
+                } => {
+                    let request = LearnRequest {
+                        from: from.clone(),
+                        to: to.clone(),
+                        copies: copies.iter().map(CopyRow::from).collect(),
+                    };
+                    Self::ask(directory, LEARN, &request).await.map(drop)
+                }
+                Self::Alone { state, ends } => {
+                    let (state, ends) = (Arc::clone(state), Arc::clone(ends));
+                    alone::ask(move || {
+                        ends.learn(&state, &copies, unix_now())
+                            .map_err(|error| error.to_string())
+                    })
+                    .await
+                }
+            }
+        })
+    }
+}

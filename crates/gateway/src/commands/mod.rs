@@ -1,0 +1,60 @@
+//! The commands: what they are called, what they say about themselves, and who carries them out.
+//!
+//! One file each. A command prints what it found and returns how it ended; only what could not
+//! be carried out at all is an error. Only `report` writes to standard output and error.
+
+mod alone;
+mod audit;
+mod cache;
+mod check;
+mod cli;
+mod completions;
+mod config_schema;
+mod deletions;
+mod explain;
+mod health;
+mod man;
+mod migrate;
+mod misskey;
+mod origin;
+mod purge;
+mod report;
+mod serve;
+mod state;
+mod tombstone;
+
+use std::process::ExitCode;
+
+pub use audit::AuditArguments;
+pub use cli::{
+    CacheCommand, CheckArguments, Cli, Command, DeletionsArguments, OriginCommand, PurgeArguments,
+    Rows, StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove,
+};
+pub use migrate::{MigrateArguments, Verification};
+pub use misskey::{Comparison, Form, FormValue, MisskeyConfig, compare, form};
+pub use report::{complain, load, print_rejected};
+
+/// Carries out what the command line says.
+///
+/// # Errors
+/// What kept the command from being carried out.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve => serve::run(&global).await,
+        Command::Check(arguments) => check::run(&global, arguments).await,
+        Command::Explain { url } => explain::run(&global, &url).await,
+        Command::Origin(OriginCommand::Init { name }) => origin::init(&global, &name),
+        Command::Purge(arguments) => purge::run(&global, arguments).await,
+        Command::Tombstone(command) => tombstone::run(&global, command).await,
+        Command::Migrate(arguments) => Box::pin(migrate::run(&global, *arguments)).await,
+        Command::Deletions(arguments) => Box::pin(deletions::run(&global, arguments)).await,
+        Command::Audit(arguments) => Box::pin(audit::run(&global, *arguments)).await,
+        Command::Cache(command) => cache::run(&global, command).await,
+        Command::State(command) => state::run(&global, command).await,
+        Command::Health => health::run(&global).await,
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { directory } => man::run(directory.as_deref()),
+        Command::ConfigSchema => config_schema::run(),
+    }
+}

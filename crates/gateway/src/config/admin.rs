@@ -1,0 +1,56 @@
+//! The listener for operators.
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::findings::Findings;
+use super::problem::Problem;
+use super::secrets;
+use super::server::addresses;
+use super::values::{OneOrMany, Secret};
+
+/// `[admin]` as written.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdmin {
+    /// Address and port, or a list of them. Default `"127.0.0.1:9090"`.
+    listen: Option<OneOrMany>,
+    /// What changing calls must show (`Authorization: Bearer …`). Without one they are off.
+    token: Option<Secret>,
+    /// A file that holds the token, instead of `token`.
+    token_file: Option<String>,
+}
+
+/// The listener for operators.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// What changing calls must show; without one they are off.
+    pub token: Option<SecretString>,
+}
+
+pub(super) fn check(raw: RawAdmin, findings: &mut Findings) -> Admin {
+    let listen = match &raw.listen {
+        Some(listen) => addresses("admin.listen", listen, "127.0.0.1:9090", findings),
+        None => vec![SocketAddr::from(([127, 0, 0, 1], 9090))],
+    };
+    let written = raw.token.is_some() || raw.token_file.is_some();
+    let token = secrets::read("admin.token", raw.token, raw.token_file, findings);
+    if let Some(open) = listen.iter().find(|address| !address.ip().is_loopback())
+        && !written
+    {
+        findings.warn(
+            Problem::new(
+                "admin.listen",
+                "the admin listener can be reached from other machines and has no token, so its changing calls are off",
+                "set admin.token_file, or listen on 127.0.0.1",
+            )
+            .with_value(open.to_string()),
+        );
+    }
+    Admin { listen, token }
+}

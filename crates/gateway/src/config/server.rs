@@ -1,0 +1,230 @@
+//! Where viewers connect, and from whom word of the client is believed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::findings::Findings;
+use super::limits::{Limits, RawLimits};
+use super::problem::Problem;
+use super::tls::{RawTls, Tls};
+use super::values::{OneOrMany, Span};
+
+/// `[server]` as written.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServer {
+    /// Address and port, or a list of them. `[::]` takes IPv4 as well. Default `"[::]:8080"`.
+    listen: Option<OneOrMany>,
+    /// Whether plain HTTP is redirected to HTTPS: `"auto"` does so only where TLS ends here, and
+    /// never for a trusted proxy that says https; `"never"` does not. Default `"auto"`.
+    redirect: Option<RawRedirect>,
+    /// Networks (CIDR) of the reverse proxies in front, whose `X-Forwarded-*` is believed.
+    /// Per-client limits work only with these set or TLS ending here. Default `[]`.
+    trusted_proxies: Option<Vec<String>>,
+    /// How long a stopping gateway lets running downloads finish. Default `"60s"`.
+    drain: Option<Span>,
+    /// Whether responses name their origin in `X-Origin`. Default `true`.
+    origin_header: Option<bool>,
+    /// What one gateway takes on at a time.
+    #[serde(default)]
+    limits: RawLimits,
+    /// HTTPS without a proxy in front.
+    tls: Option<RawTls>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum RawRedirect {
+    Auto,
+    Never,
+}
+
+/// Where viewers connect.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Plain HTTP; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// Whether plain HTTP is redirected to HTTPS.
+    pub redirect: Redirect,
+    /// Proxies whose word of the client and the scheme is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long running downloads may go on after a signal to stop.
+    pub drain: Duration,
+    /// Whether responses name their origin.
+    pub origin_header: bool,
+    /// What is taken on at a time.
+    pub limits: Limits,
+    /// HTTPS, if TLS ends here.
+    pub tls: Option<Tls>,
+}
+
+/// Whether plain HTTP is redirected to HTTPS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirect {
+    /// Where TLS ends here, unless a trusted proxy says that it was https.
+    Auto,
+    /// Not at all.
+    Never,
+}
+
+pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
+    let listen = match &raw.listen {
+        Some(listen) => addresses("server.listen", listen, "[::]:8080", findings),
+        None => vec![SocketAddr::from(([0_u16; 8], 8080))],
+    };
+    let trusted_proxies = raw.trusted_proxies.unwrap_or_default();
+    Server {
+        listen,
+        redirect: match raw.redirect {
+            None | Some(RawRedirect::Auto) => Redirect::Auto,
+            Some(RawRedirect::Never) => Redirect::Never,
+        },
+        trusted_proxies: networks(&trusted_proxies, findings),
+        drain: raw.drain.map_or(Duration::from_mins(1), |drain| drain.0),
+        origin_header: raw.origin_header.unwrap_or(true),
+        limits: super::limits::check(&raw.limits, findings),
+        tls: raw.tls.and_then(|tls| super::tls::check(tls, findings)),
+    }
+}
+
+/// Parses addresses; says what is wrong with each that is none.
+pub(super) fn addresses(
+    key: &str,
+    written: &OneOrMany,
+    example: &str,
+    findings: &mut Findings,
+) -> Vec<SocketAddr> {
+    if written.items.is_empty() {
+        findings.refuse(Problem::new(
+            key,
+            "an empty list listens nowhere",
+            format!("write \"{example}\""),
+        ));
+    }
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for (index, text) in written.items.iter().enumerate() {
+        let path = written.path(key, index);
+        match text.parse() {
+            Ok(address) if addresses.contains(&address) => findings.refuse(
+                Problem::new(path, "listed twice", "remove one of the two").with_value(text),
+            ),
+            Ok(address) => {
+                let clash = addresses.iter().find(|other| overlap(address, **other));
+                if let Some(other) = clash {
+                    findings.refuse(
+                        Problem::new(
+                            path,
+                            format!("overlaps {other} in the same list"),
+                            "remove one of the two; [::] takes IPv4 as well",
+                        )
+                        .with_value(text),
+                    );
+                }
+                addresses.push(address);
+            }
+            Err(_) => findings.refuse(
+                Problem::new(
+                    path,
+                    "not an address with a port",
+                    address_remedy(text, example),
+                )
+                .with_value(text),
+            ),
+        }
+    }
+    addresses
+}
+
+fn address_remedy(text: &str, example: &str) -> String {
+    let port = text.rsplit(':').next().unwrap_or(text);
+    match port.parse::<u16>() {
+        Ok(port) if text.starts_with("localhost") => format!("write \"127.0.0.1:{port}\""),
+        Ok(port) => format!("write \"[::]:{port}\" for every address of this machine"),
+        Err(_) => format!("write a numeric address and a port, such as \"{example}\""),
+    }
+}
+
+fn networks(written: &[String], findings: &mut Findings) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        let path = format!("server.trusted_proxies[{index}]");
+        // A single address is a network of one.
+        let parsed = text
+            .parse::<IpNet>()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+        match parsed {
+            Ok(network) => {
+                if network.prefix_len() == 0 {
+                    findings.warn(
+                        Problem::new(
+                            &path,
+                            "every client may claim any address for itself",
+                            "list only the networks of your own proxies",
+                        )
+                        .with_value(text),
+                    );
+                }
+                networks.push(network.trunc());
+            }
+            Err(_) => findings.refuse(
+                Problem::new(
+                    path,
+                    "not a network",
+                    "write it as \"172.16.0.0/12\" or \"fd00::/8\"",
+                )
+                .with_value(text),
+            ),
+        }
+    }
+    networks
+}
+
+/// Refuses a second listener on an address that a first one covers.
+pub(super) fn check_clash(
+    path: &str,
+    wanted: &[SocketAddr],
+    taken_by: &str,
+    taken: &[SocketAddr],
+    findings: &mut Findings,
+) {
+    for address in wanted {
+        if taken.iter().any(|other| overlap(*address, *other)) {
+            findings.refuse(
+                Problem::new(
+                    path,
+                    format!("{taken_by} listens there already"),
+                    "give one of the two another port",
+                )
+                .with_value(address.to_string()),
+            );
+        }
+    }
+}
+
+/// Port 0 never clashes: the system picks a free one.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |wide: SocketAddr, narrow: SocketAddr| {
+        wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
+    };
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dual_stack_address_covers_all_others_of_its_port() {
+        let at = |text: &str| text.parse().unwrap();
+        assert!(overlap(at("[::]:80"), at("127.0.0.1:80")));
+        assert!(overlap(at("0.0.0.0:80"), at("127.0.0.1:80")));
+        assert!(overlap(at("127.0.0.1:80"), at("127.0.0.1:80")));
+        assert!(!overlap(at("0.0.0.0:80"), at("[::1]:80")));
+        assert!(!overlap(at("[::]:80"), at("[::]:81")));
+        assert!(!overlap(at("[::]:0"), at("[::]:0")));
+    }
+}

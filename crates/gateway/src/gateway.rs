@@ -1,0 +1,318 @@
+//! A whole gateway: its state, its listeners, and the way it ends.
+//!
+//! Binds before it serves, so that a port in use is an error at start; ends by letting running
+//! downloads finish.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use origin_resolver::BuildError;
+use secrecy::SecretString;
+use state::{StateDirectory, StateError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::admin::{self, Admin, Authority};
+use crate::app::App;
+use crate::config::Config;
+use crate::control::ControlSocket;
+use crate::media;
+use crate::moved;
+use crate::promotion;
+use crate::server::{Drained, Server, connection_cap, raise_descriptor_limit};
+
+/// How often what was learned is written down.
+const KEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often what was read from origins is written down: a crash forgets as much.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// How long that may take.
+const KEEP_WITHIN: Duration = Duration::from_secs(5);
+/// How long what waits to be written may take at the end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// Monitoring may finish its scrape, and no more.
+const ADMIN_DRAIN: Duration = Duration::from_secs(2);
+
+/// A gateway whose listeners are bound.
+pub struct Gateway {
+    app: Arc<App>,
+    state: Arc<StateDirectory>,
+    public: Server,
+    admin: Server,
+    control: Option<ControlSocket>,
+    token: Option<SecretString>,
+    drain: Duration,
+    background: CancellationToken,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// An origin cannot exist as it is configured.
+    #[error(transparent)]
+    Origin(#[from] BuildError),
+    /// A listener cannot be bound.
+    #[error("{key} cannot be used")]
+    Listen {
+        /// The configuration's key.
+        key: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The cache cannot be used, and the configuration requires it.
+    #[error("cache.required is true, and {0}")]
+    Cache(String),
+}
+
+impl Gateway {
+    /// Takes the state directory and binds the listeners. Contacts no origin.
+    ///
+    /// # Errors
+    /// The state directory, an origin's description or a listener is unusable.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let spaces = config.routes.iter().map(|route| &*route.cache_space);
+        let state = Arc::new(StateDirectory::open(&config.state.directory, spaces)?);
+        warn_of_lost_spaces(&state);
+        moved::notice(config, &state);
+        let connections = Arc::default();
+        let background = CancellationToken::new();
+        let app = App::new(
+            config,
+            Arc::clone(&connections),
+            Arc::clone(&state),
+            &TaskTracker::new(),
+            &background,
+        )?;
+        app.restore_canaries(state.canaries());
+        let mut limits = config.server.limits.clone();
+        limits.connections = affordable(limits.connections);
+        let mut public =
+            Server::bind(&config.server.listen, &limits, connections).map_err(|source| {
+                StartError::Listen {
+                    key: "server.listen",
+                    source,
+                }
+            })?;
+        let proxies = &config.server.trusted_proxies;
+        if !proxies.is_empty() {
+            public = public.limiting_clients(proxies);
+        }
+        let admin = Server::bind(&config.admin.listen, &limits, Arc::default());
+        let admin = admin.map_err(|source| StartError::Listen {
+            key: "admin.listen",
+            source,
+        })?;
+        // Commands are a convenience; media is served without them too.
+        let control = ControlSocket::bind(state.path())
+            .map_err(|error| tracing::warn!(%error, "commands cannot reach this gateway"))
+            .ok();
+        Ok(Self {
+            app,
+            state,
+            public,
+            admin,
+            control,
+            token: config.admin.token.clone(),
+            drain: config.server.drain,
+            background,
+        })
+    }
+
+    /// Waits until the cache was opened. Where that fails the gateway serves without its disk.
+    ///
+    /// # Errors
+    /// It cannot be used; the message carries the remedy.
+    pub async fn cache_opened(&self) -> Result<(), StartError> {
+        match &self.app.keeping {
+            None => Ok(()),
+            Some(keeping) => {
+                let opened = keeping.cache.first_attempt().await;
+                opened.map_err(|error| StartError::Cache(error.to_string()))
+            }
+        }
+    }
+
+    /// Where viewers connect; with the real port where 0 was configured.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.public.local_addresses()
+    }
+
+    /// Where operators connect.
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.local_addresses()
+    }
+
+    /// Serves until `stop`, then lets running downloads finish within the drain time.
+    pub async fn run(self, stop: CancellationToken) -> Drained {
+        let Self {
+            app,
+            state,
+            public,
+            admin,
+            control,
+            token,
+            drain,
+            background,
+        } = self;
+        let _background = background.drop_guard();
+        let accepting = Arc::new(AtomicBool::new(true));
+        let admin_stop = CancellationToken::new();
+        let shared = Admin {
+            app: Arc::clone(&app),
+            accepting: Arc::clone(&accepting),
+        };
+        let commands = admin::router(shared.clone(), Authority::Socket);
+        let router = admin::router(shared, Authority::Token(token));
+        let media_app = Arc::clone(&app);
+        let media = tower::service_fn(move |request: Request<Incoming>| {
+            let app = Arc::clone(&media_app);
+            async move { Ok::<_, Infallible>(media::serve(app, request).await) }
+        });
+        let operators = tower::service_fn(move |request: Request<Incoming>| {
+            let router = router.clone();
+            async move {
+                let answered: Result<Response<Body>, Infallible> =
+                    router.oneshot(request.map(Body::new)).await;
+                answered
+            }
+        });
+        let serve_media = async {
+            let drained = public.run(media, stop.clone(), drain).await;
+            admin_stop.cancel();
+            drained
+        };
+        let stopping = async {
+            stop.cancelled().await;
+            accepting.store(false, Ordering::Relaxed);
+        };
+        let serve_commands = async {
+            if let Some(control) = control {
+                control.run(commands, admin_stop.clone()).await;
+            }
+        };
+        let (drained, _, (), (), (), ()) = tokio::join!(
+            serve_media,
+            admin.run(operators, admin_stop.clone(), ADMIN_DRAIN),
+            serve_commands,
+            stopping,
+            keep(&app, &state, admin_stop.clone()),
+            promotion::run(&app, stop.clone()),
+        );
+        close(&app, &state).await;
+        drained
+    }
+}
+
+/// Tombstones of a cache space that no route has apply to every route; somebody should know.
+fn warn_of_lost_spaces(state: &StateDirectory) {
+    for scope in state.tombstones().scopes() {
+        if !scope.known {
+            tracing::warn!(
+                space = &*scope.name,
+                tombstones = scope.tombstones,
+                "no route has this cache space, so its tombstones apply to every route; give the route that it belonged to cache = \"{}\"",
+                scope.name
+            );
+        }
+    }
+}
+
+/// Writes down what waits, so that the next start finds everything in order.
+async fn close(app: &App, state: &Arc<StateDirectory>) {
+    let state = Arc::clone(state);
+    let flushed = tokio::task::spawn_blocking(move || state.ledger().flush());
+    let closing = async {
+        if let Some(keeping) = &app.keeping {
+            keeping.cache.close().await;
+        }
+        flushed.await
+    };
+    match tokio::time::timeout(CLOSE_WITHIN, closing).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "the ledger could not be written down"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("the disk did not answer in time at the end"),
+    }
+}
+
+/// The connections that the process has descriptors for.
+fn affordable(configured: usize) -> usize {
+    let descriptors = raise_descriptor_limit().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+        1024
+    });
+    let affordable = connection_cap(configured, descriptors);
+    if affordable < configured {
+        tracing::warn!(
+            configured,
+            affordable,
+            descriptors,
+            "server.limits.connections is more than the limit on open files allows; raise that (ulimit -n, LimitNOFILE=)"
+        );
+    }
+    affordable
+}
+
+/// Writes down what was learned and what was read, now and then and at the end.
+async fn keep(app: &App, state: &Arc<StateDirectory>, stop: CancellationToken) {
+    let canaries = Kept {
+        what: "learned canaries",
+        every: KEEP_EVERY,
+        now: || app.learned_canaries(),
+        write: StateDirectory::keep_canaries,
+    };
+    let egress = Kept {
+        what: "what was read from origins",
+        every: COUNT_EVERY,
+        now: || app.egress(),
+        write: StateDirectory::keep_egress,
+    };
+    tokio::join!(
+        canaries.until(state.canaries(), state, stop.clone()),
+        egress.until(state.egress(), state, stop),
+    );
+}
+
+/// Something that is written down when it has changed.
+struct Kept<N, T> {
+    what: &'static str,
+    every: Duration,
+    now: N,
+    write: fn(&StateDirectory, &T) -> std::io::Result<()>,
+}
+
+impl<N: Fn() -> T, T: PartialEq + Clone + Send + 'static> Kept<N, T> {
+    async fn until(self, mut kept: T, state: &Arc<StateDirectory>, stop: CancellationToken) {
+        loop {
+            let pause = tokio::time::sleep(self.every);
+            let ending = stop.run_until_cancelled(pause).await.is_none();
+            let now = (self.now)();
+            if now != kept {
+                // Not here: a disk that hangs must hold up neither the listeners nor the end.
+                let (state, written, write) = (Arc::clone(state), now.clone(), self.write);
+                let write = tokio::task::spawn_blocking(move || write(&state, &written));
+                let what = self.what;
+                match tokio::time::timeout(KEEP_WITHIN, write).await {
+                    Ok(Ok(Ok(()))) => kept = now,
+                    Ok(Ok(Err(error))) => {
+                        tracing::warn!(%error, what, "something cannot be written down");
+                    }
+                    Ok(Err(_)) | Err(_) => {
+                        tracing::warn!(what, "something cannot be written down in time");
+                    }
+                }
+            }
+            if ending {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The gateway: configuration, commands, and the listeners that they start.
+
+mod admin;
+mod app;
+mod auditing;
+mod clock;
+pub mod commands;
+pub mod config;
+mod control;
+mod deletions;
+mod describe;
+pub mod doctor;
+mod egress;
+mod erasing;
+mod event;
+mod explain;
+pub mod gateway;
+pub mod http;
+mod located;
+mod log;
+mod media;
+mod metrics;
+mod migrating;
+mod moved;
+mod promotion;
+mod routes;
+pub mod server;
+mod source;
+mod targets;
+mod withdrawals;

@@ -1,0 +1,229 @@
+//! How many connections each client has open, where clients can be told apart.
+//!
+//! Behind a trusted proxy a request counts as a connection of the client that the proxy names.
+//! A proxy that nobody declared looks like one busy client, so without word of what stands in
+//! front nobody is counted: the limit would hit everybody.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// One household or machine has a whole network of this size.
+const V6_PREFIX_BITS: u32 = 64;
+
+/// What each client has open.
+#[derive(Debug)]
+pub(super) struct Clients {
+    trusted: Box<[IpNet]>,
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// The client has no place left.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// A client's place, given back when dropped; or nothing, where nobody is counted.
+#[derive(Debug, Default)]
+pub(super) struct Place(Option<(Arc<Clients>, IpAddr)>);
+
+impl Clients {
+    pub(super) fn new(trusted: &[IpNet], most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            trusted: trusted.into(),
+            most,
+            open: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection from this address.
+    pub(super) fn connected(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Full> {
+        if self.trusts(peer) {
+            return Ok(Place::default());
+        }
+        self.enter(peer)
+    }
+
+    /// A place for a request that a connection from this address brought.
+    pub(super) fn asked(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Place, Full> {
+        if !self.trusts(peer) {
+            // Its connection was counted.
+            return Ok(Place::default());
+        }
+        match self.named(headers) {
+            Some(client) => self.enter(client),
+            None => Ok(Place::default()),
+        }
+    }
+
+    /// The client that a trusted proxy names: the last address that is not a trusted proxy's own.
+    /// What stands before it, or before nonsense, the client may have made up.
+    fn named(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let lines: Vec<&str> = headers
+            .get_all(FORWARDED_FOR)
+            .iter()
+            .map(|line| line.to_str().unwrap_or_default())
+            .collect();
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        hops.map(address)
+            .find(|hop| hop.is_none_or(|hop| !self.trusts(hop)))?
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    fn enter(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
+        let client = household(client);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(client).or_default();
+        if *count >= self.most {
+            return Err(Full);
+        }
+        *count += 1;
+        Ok(Place(Some((Arc::clone(self), client))))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((clients, client)) = &self.0 else {
+            return;
+        };
+        let mut open = clients.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = open.entry(*client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// An address as proxies write it, some with a port.
+fn address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.split_once(']'));
+    let bare = bare.map_or(hop, |(bare, _)| bare);
+    let parsed = bare.parse().ok();
+    let parsed = parsed.or_else(|| Some(bare.parse::<std::net::SocketAddr>().ok()?.ip()));
+    parsed.map(|address| address.to_canonical())
+}
+
+fn household(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(v6) => {
+            let network = v6.to_bits() >> V6_PREFIX_BITS << V6_PREFIX_BITS;
+            Ipv6Addr::from_bits(network).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clients(most: usize) -> Arc<Clients> {
+        let trusted = ["172.16.0.0/12", "fd00::/8"].map(|network| network.parse().unwrap());
+        Clients::new(&trusted, most)
+    }
+
+    fn at(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn forwarded(lines: &[&str]) -> HeaderMap {
+        let lines = lines.iter();
+        lines
+            .map(|line| (FORWARDED_FOR, line.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_client_gets_its_places_back() {
+        let clients = clients(2);
+        let first = clients.connected(at("203.0.113.1")).unwrap();
+        let _second = clients.connected(at("203.0.113.1")).unwrap();
+        assert_eq!(clients.connected(at("203.0.113.1")).unwrap_err(), Full);
+        assert!(clients.connected(at("203.0.113.2")).is_ok());
+        drop(first);
+        assert!(clients.connected(at("203.0.113.1")).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_who_left() {
+        let clients = clients(2);
+        drop(clients.connected(at("203.0.113.1")));
+        assert!(clients.open.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_network_of_one_household_is_one_client() {
+        let clients = clients(1);
+        let _one = clients.connected(at("2001:db8:0:1::1")).unwrap();
+        assert_eq!(clients.connected(at("2001:db8:0:1::2")).unwrap_err(), Full);
+        assert!(clients.connected(at("2001:db8:0:2::1")).is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_not_counted_and_its_clients_are() {
+        let clients = clients(1);
+        let proxy = at("172.18.0.2");
+        let connections: Vec<_> = (0..9).map(|_| clients.connected(proxy)).collect();
+        assert!(connections.iter().all(Result::is_ok));
+        let _one = clients.asked(proxy, &forwarded(&["203.0.113.1"])).unwrap();
+        let again = clients.asked(proxy, &forwarded(&["203.0.113.1"]));
+        assert_eq!(again.unwrap_err(), Full);
+        assert!(clients.asked(proxy, &forwarded(&[])).is_ok());
+        assert!(clients.asked(proxy, &forwarded(&["203.0.113.2"])).is_ok());
+    }
+
+    #[test]
+    fn who_is_no_trusted_proxy_speaks_for_nobody() {
+        let clients = clients(1);
+        for _ in 0..9 {
+            let claim = forwarded(&["198.51.100.7"]);
+            let place = clients.asked(at("203.0.113.1"), &claim).unwrap();
+            assert!(place.0.is_none());
+        }
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_trusted_proxy_is_the_client() {
+        let clients = clients(1);
+        for (lines, client) in [
+            (&["198.51.100.7, 203.0.113.1"][..], Some("203.0.113.1")),
+            (
+                &["198.51.100.7, 203.0.113.1, 172.18.0.9"],
+                Some("203.0.113.1"),
+            ),
+            (
+                &["198.51.100.7", "203.0.113.1,fd00::9"],
+                Some("203.0.113.1"),
+            ),
+            (&["203.0.113.1:4711"], Some("203.0.113.1")),
+            (&["[2001:db8::1]:4711"], Some("2001:db8::1")),
+            (&["2001:db8::1"], Some("2001:db8::1")),
+            (&["::ffff:203.0.113.1"], Some("203.0.113.1")),
+            (&["203.0.113.1, unknown"], None),
+            (&["203.0.113.1, unknown, 172.18.0.9"], None),
+            (&["172.18.0.9"], None),
+            (&[""], None),
+        ] {
+            let named = clients.named(&forwarded(lines));
+            assert_eq!(named, client.map(at), "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One client's connection from its acceptance to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::clients::Clients;
+use super::io::Socket;
+use super::phase::{Cut, Phase};
+use super::requests::Requests;
+use super::streams::Streams;
+use super::watch::Watch;
+use crate::config::Limits;
+
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Nobody uploads: one window of the size every peer starts with is enough.
+const RECEIVE_WINDOW_BYTES: u32 = 65_535;
+/// A peer that vanished is noticed after the interval and the timeout.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams that a client may reset before we have looked at them, and that we reset for its
+/// errors: beyond them the connection ends.
+const PENDING_RESETS: usize = 20;
+const OWN_RESETS: usize = 256;
+/// A connection accepted as the server stops may have its request on the way.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+/// How long a connection that was told to end may stay without a sign.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What every connection of one server shares.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) limits: Arc<Limits>,
+    pub(super) tasks: TaskTracker,
+    /// No more requests; those in flight go on.
+    pub(super) stop: CancellationToken,
+    /// Everything ends now.
+    pub(super) abort: CancellationToken,
+    /// Where clients are limited.
+    pub(super) clients: Option<Arc<Clients>>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Finished,
+    Aborted,
+}
+
+pub(super) async fn serve<S>(tcp: TcpStream, peer: SocketAddr, service: S, shared: Shared) -> End
+where
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    let watch = Watch::new(&shared.limits);
+    let builder = builder(
+        &shared.limits,
+        Streams {
+            tasks: shared.tasks.clone(),
+            abort: shared.abort.clone(),
+            watch: Arc::clone(&watch),
+        },
+    );
+    let requests = Requests {
+        service,
+        peer,
+        watch: Arc::clone(&watch),
+        stop: shared.stop.clone(),
+        clients: shared.clients.clone(),
+    };
+    let socket = TokioIo::new(Socket::new(tcp, Arc::clone(&watch)));
+    let mut connection = pin!(builder.serve_connection(socket, requests));
+    let mut stopping = pin!(shared.stop.cancelled());
+    let mut aborting = pin!(shared.abort.cancelled());
+    let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
+    let mut stopped_at = None;
+    let mut closing = false;
+
+    // What changes the phase also wakes this task, so looking after each poll is enough.
+    let end = poll_fn(|cx| {
+        watch.wake(cx.waker());
+        if aborting.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Aborted);
+        }
+        loop {
+            if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+                if let Err(error) = served {
+                    tracing::debug!(%peer, error, "connection ended early");
+                }
+                return Poll::Ready(End::Finished);
+            }
+            if stopped_at.is_none() && stopping.as_mut().poll(cx).is_ready() {
+                stopped_at = Some(Instant::now());
+            }
+            let step = watch.phase(|phase| next(phase, stopped_at, closing));
+            match step {
+                Step::Wait(None) => return Poll::Pending,
+                Step::Wait(Some(until)) => {
+                    if alarm.deadline() != until {
+                        alarm.as_mut().reset(until);
+                    }
+                    if alarm.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Step::Close => {
+                    closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                Step::Drop(cut) => {
+                    tracing::debug!(%peer, ?cut, "connection cut");
+                    if cut == Cut::Slow {
+                        watch.end_with_reset();
+                    }
+                    return Poll::Ready(End::Finished);
+                }
+            }
+        }
+    })
+    .await;
+    if end == End::Aborted && watch.phase(|phase| phase.quiet_since().is_none()) {
+        watch.end_with_reset();
+    }
+    end
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Wait(Option<Instant>),
+    Close,
+    Drop(Cut),
+}
+
+fn next(phase: &Phase, stopped_at: Option<Instant>, closing: bool) -> Step {
+    let now = Instant::now();
+    // An idle connection is told before it is dropped.
+    let (overdue, mut wake) = match phase.deadline() {
+        Some((at, Cut::Idle)) if closing || at > now => (false, (!closing).then_some(at)),
+        Some((_, Cut::Idle)) => (true, None),
+        Some((at, cut)) if at <= now => return Step::Drop(cut),
+        other => (false, other.map(|(at, _)| at)),
+    };
+    let mut at_latest = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
+    if closing {
+        if let Some(quiet) = phase.quiet_since() {
+            let at = quiet.max(stopped_at.unwrap_or(quiet)) + LAST_WORDS;
+            if at <= now {
+                return Step::Drop(Cut::Idle);
+            }
+            at_latest(at);
+        }
+        return Step::Wait(wake);
+    }
+    if overdue {
+        return Step::Close;
+    }
+    if let Some(stopped_at) = stopped_at {
+        let at = stopped_at + FIRST_REQUEST;
+        if phase.has_served() || at <= now {
+            return Step::Close;
+        }
+        at_latest(at);
+    }
+    Step::Wait(wake)
+}
+
+fn builder(limits: &Limits, streams: Streams) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(streams);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Who has said all it wants to say may still want to hear; who has gone is noticed when
+        // it is written to.
+        .half_close(true)
+        // It would also run while a connection is idle; the phase does both.
+        .header_read_timeout(None)
+        // More headers than this are answered 431. It bounds what waits to be written too.
+        .max_buf_size(limits.header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
+        .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(OWN_RESETS);
+    builder
+}

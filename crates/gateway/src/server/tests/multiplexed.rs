@@ -1,0 +1,171 @@
+//! HTTP/2 by prior knowledge.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio_util::task::TaskTracker;
+
+use super::fixture::{PATIENCE, Running, limits};
+
+#[derive(Clone)]
+struct Tasks(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+async fn connect(server: &Running) -> Sender {
+    let tcp = server.connect().await.0;
+    let tasks = Tasks(TaskTracker::new());
+    let (sender, connection) = http2::handshake(tasks.clone(), TokioIo::new(tcp))
+        .await
+        .unwrap();
+    tasks.0.spawn(connection);
+    sender
+}
+
+fn request(path: &str) -> Request<Empty<Bytes>> {
+    let uri = format!("http://media.test{path}");
+    Request::get(uri).body(Empty::new()).unwrap()
+}
+
+async fn get(sender: &mut Sender, path: &str) -> Response<Incoming> {
+    tokio::time::timeout(PATIENCE, sender.send_request(request(path)))
+        .await
+        .expect("an answer comes")
+        .unwrap()
+}
+
+#[tokio::test]
+async fn prior_knowledge_is_enough() {
+    let server = Running::start(&limits());
+    let mut client = connect(&server).await;
+    let answer = get(&mut client, "/object").await;
+    assert_eq!(answer.headers()[http::header::CONTENT_LENGTH], "200000");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body.len(), 200_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_breaks_off_resets_its_stream_and_not_its_neighbours() {
+    let server = Running::start(&limits());
+    let mut client = connect(&server).await;
+    for path in ["/broken", "/broken-unsized", "/short", "/panicking-body"] {
+        let answer = get(&mut client, path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert!(answer.into_body().collect().await.is_err(), "{path}");
+    }
+    assert_eq!(
+        get(&mut client, "/panic").await.status(),
+        StatusCode::INTERNAL_SERVER_ERROR
+    );
+    assert_eq!(get(&mut client, "/").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_nobody_reads_is_reset_and_its_neighbours_live() {
+    let mut limits = limits();
+    limits.minimum_rate_grace = Duration::from_millis(200);
+    let server = Running::start(&limits);
+    let mut client = connect(&server).await;
+    let unread = get(&mut client, "/endless").await;
+    server.stage.ended(1).await;
+    assert_eq!(get(&mut client, "/").await.status(), StatusCode::OK);
+    assert!(unread.into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn headers_too_big_are_answered_431() {
+    let server = Running::start(&limits());
+    let mut client = connect(&server).await;
+    let mut big = request("/");
+    let value = "b".repeat(20_000).parse().unwrap();
+    big.headers_mut().insert("x", value);
+    let answer = client.send_request(big).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(server.stage.started.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_requests_ends_after_the_idle_timeout() {
+    let mut limits = limits();
+    limits.idle_timeout = Duration::from_millis(200);
+    let server = Running::start(&limits);
+    let mut client = connect(&server).await;
+    get(&mut client, "/")
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
+    let closed = async {
+        while client.ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closed)
+        .await
+        .expect("it is closed");
+}
+
+#[tokio::test]
+async fn streams_in_flight_finish_when_the_server_stops() {
+    let server = Running::start(&limits());
+    let mut client = connect(&server).await;
+    let held = get(&mut client, "/held").await;
+    server.begin_to_stop();
+    server.stage.go_on.cancel();
+    let body = held.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body.len(), 200_000);
+    assert_eq!(server.stop().await.aborted, 0);
+}
+
+/// A frame of this type and these flags.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let stream = stream.to_be_bytes();
+    [&length[1..], &[kind, flags], &stream, payload].concat()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// GET http://a/ in HPACK.
+const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+
+#[tokio::test]
+async fn a_client_that_opens_and_resets_without_end_loses_its_connection() {
+    let server = Running::start(&limits());
+    let mut client = server.connect().await;
+    let mut bytes = [PREFACE, &frame(4, 0, 0, &[])].concat();
+    for stream in (1..20_000).step_by(2) {
+        bytes.extend(frame(1, 5, stream, FIELDS));
+        bytes.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+    }
+    client.send(&bytes).await;
+    client.rest().await;
+    let requests = server.stage.started.load(Ordering::SeqCst);
+    assert!(requests < 1000, "{requests} requests were served");
+}
+
+#[tokio::test]
+async fn headers_that_go_on_without_end_cost_their_connection() {
+    let server = Running::start(&limits());
+    let mut client = server.connect().await;
+    let mut bytes = [PREFACE, &frame(4, 0, 0, &[]), &frame(1, 1, 1, FIELDS)].concat();
+    for _ in 0..10_000 {
+        // One more header, a: b, and no end.
+        bytes.extend(frame(9, 0, 1, &[0, 1, b'a', 1, b'b']));
+    }
+    client.send(&bytes).await;
+    client.rest().await;
+    assert_eq!(server.stage.started.load(Ordering::SeqCst), 0);
+}

@@ -1,0 +1,272 @@
+//! A whole migration: inventory, whether it fits, and the copying.
+//!
+//! May be killed at any moment. What was copied is remembered before it counts, in the ledger
+//! first: a copy that only the journal knew would be forgotten by whoever deletes.
+
+use std::sync::Arc;
+
+use object::ObjectKey;
+use origin_resolver::{Bandwidth, Means};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::copy::Copied;
+use crate::difference::Recalled;
+use crate::end::End;
+use crate::error::MigrationError;
+use crate::estimate::{Estimate, ROOM_MIB, Verify, fits};
+use crate::fingerprint::Fingerprint;
+use crate::inventory;
+use crate::journal::{Journal, Walk};
+use crate::knowledge::{Forgetful, Knowledge};
+use crate::options::Options;
+use crate::progress::{Phase, Progress};
+use crate::record::{Done, Item, Outcome, PlanFrame};
+use crate::report::{Remarks, Report};
+use crate::shared::Shared;
+use crate::tally::Tally;
+
+/// So many objects, one after the other, that failed for a reason that would befall any other:
+/// going on would make failures of them all.
+const GENERAL_FAILURES: usize = 32;
+/// What became of so many items is kept with one write.
+const KEPT_TOGETHER: usize = 64;
+
+/// A migration from one origin to another.
+#[derive(Clone)]
+pub struct Migration {
+    pub(crate) from: End,
+    pub(crate) to: End,
+    pub(crate) options: Arc<Options>,
+    knowledge: Arc<dyn Knowledge>,
+    pub(crate) progress: Arc<Progress>,
+    /// Memory for bodies that a bucket takes only as a whole, in MiB.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+impl Migration {
+    /// From one end to the other, without beginning.
+    pub fn new(from: End, to: End, options: Options, knowledge: Arc<dyn Knowledge>) -> Self {
+        // Reading again to compare is as slow as copying: the limit is on all that moves.
+        let bandwidth = options.bandwidth.map(Bandwidth::new);
+        let reading = |budget| Means {
+            bandwidth: bandwidth.clone(),
+            budget,
+        };
+        Self {
+            from: from.with(reading(options.budget.clone())),
+            to: to.with(reading(None)),
+            options: Arc::new(options),
+            knowledge,
+            progress: Arc::default(),
+            room: Arc::new(Semaphore::new(ROOM_MIB as usize)),
+        }
+    }
+
+    /// How far it is, for whoever shows it.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Does it, or goes on with it. Dropping the future is like being killed.
+    ///
+    /// # Errors
+    /// It could not be done, or not to its end; single objects that failed are in the report.
+    pub async fn run(&self, journal: Journal) -> Result<Report, MigrationError> {
+        if !self.options.dry_run {
+            self.to
+                .writable()
+                .map_err(|failure| MigrationError::ReadOnly {
+                    origin: self.to.name().into(),
+                    failure,
+                })?;
+        }
+        let journal = Shared::new(journal);
+        inventory::take(self, &journal).await?;
+        let is_ready = journal.look(|journal| journal.standing().is_ready);
+        let tally = journal.look(|journal| journal.standing().tally);
+        if !is_ready {
+            let capacity = self.to.capacity().await;
+            let fits = fits(&tally, capacity, self.options.egress_left);
+            if self.options.dry_run {
+                return self.report(&journal, fits.err()).await;
+            }
+            fits.map_err(MigrationError::DoesNotFit)?;
+            journal
+                .work(|journal| journal.add_plan(&PlanFrame::Ready))
+                .await?;
+        }
+        if self.options.dry_run {
+            return self.report(&journal, None).await;
+        }
+        self.copy_all(&journal).await?;
+        journal
+            .work(|journal| journal.add_plan(&PlanFrame::Finished))
+            .await?;
+        self.report(&journal, None).await
+    }
+
+    /// What is remembered of keys; as many as were asked for.
+    pub(crate) async fn recall(&self, keys: &[ObjectKey]) -> Result<Vec<Recalled>, Forgetful> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let recalled = self.knowledge.recall(keys).await?;
+        if recalled.len() != keys.len() {
+            let what = format!("{} answers for {} keys", recalled.len(), keys.len());
+            return Err(Forgetful(what));
+        }
+        Ok(recalled)
+    }
+
+    async fn copy_all(&self, journal: &Shared) -> Result<(), MigrationError> {
+        self.progress.enter(Phase::Copying);
+        self.show(journal);
+        let mut copying = Copying {
+            migration: self,
+            journal,
+            tasks: JoinSet::new(),
+            general: Vec::new(),
+        };
+        let mut walk = Walk::default();
+        loop {
+            let mut from = walk;
+            let read = journal.work(move |journal| {
+                let todo = journal.todo(&mut from)?;
+                Ok((todo, from))
+            });
+            let (todo, next) = read.await?;
+            walk = next;
+            let Some(todo) = todo else {
+                break;
+            };
+            for (number, item) in todo {
+                while copying.tasks.len() >= self.options.jobs.max(1) {
+                    copying.collect().await?;
+                }
+                let migration = self.clone();
+                copying.tasks.spawn(async move {
+                    let copied = migration.copy(&item).await;
+                    (number, item, copied)
+                });
+            }
+        }
+        while !copying.tasks.is_empty() {
+            copying.collect().await?;
+        }
+        // They were the last ones, and nothing speaks against their being failures.
+        let general = std::mem::take(&mut copying.general);
+        copying.keep(general).await
+    }
+
+    fn show(&self, journal: &Shared) {
+        let (planned, done, failed) = journal.look(|journal| {
+            let standing = journal.standing();
+            let planned = standing.tally.planned();
+            (planned, standing.done_count(), standing.results.failed)
+        });
+        self.progress.planned(planned.objects, planned.bytes);
+        self.progress.done(done, failed);
+    }
+
+    fn estimate(&self, tally: &Tally, verify: Verify) -> Estimate {
+        Estimate::new(tally, verify, self.options.bandwidth, self.to.is_bucket())
+    }
+
+    async fn report(
+        &self,
+        journal: &Shared,
+        shortfall: Option<crate::Shortfall>,
+    ) -> Result<Report, MigrationError> {
+        let remarks = journal.work(|journal| Remarks::of(journal)).await?;
+        Ok(journal.look(|journal| {
+            let standing = journal.standing();
+            Report {
+                from: self.from.name().into(),
+                to: self.to.name().into(),
+                run: journal.run(),
+                resumed: journal.is_resumed(),
+                dry_run: self.options.dry_run,
+                target: standing.target,
+                target_pages: standing.target_pages,
+                tally: standing.tally,
+                results: standing.results,
+                estimate: self.estimate(&standing.tally, self.options.verify),
+                alternatives: Verify::ALL
+                    .into_iter()
+                    .filter(|verify| *verify != self.options.verify)
+                    .map(|verify| self.estimate(&standing.tally, verify))
+                    .collect(),
+                shortfall: shortfall.map(|shortfall| shortfall.to_string()),
+                remarks,
+            }
+        }))
+    }
+}
+
+/// Copies that are under way.
+struct Copying<'m> {
+    migration: &'m Migration,
+    journal: &'m Shared,
+    tasks: JoinSet<(u64, Item, Result<Copied, Forgetful>)>,
+    /// What failed for general reasons and may yet turn out to be an outage: then it is not kept,
+    /// and tried again when the run goes on.
+    general: Vec<Done>,
+}
+
+impl Copying<'_> {
+    /// Waits for one that ends, and keeps what became of all that have ended.
+    async fn collect(&mut self) -> Result<(), MigrationError> {
+        let mut ended: Vec<_> = self.tasks.join_next().await.into_iter().collect();
+        while ended.len() < KEPT_TOGETHER
+            && let Some(one) = self.tasks.try_join_next()
+        {
+            ended.push(one);
+        }
+        let (mut done, mut verified) = (Vec::new(), Vec::new());
+        for one in ended {
+            let (number, item, copied) = one.map_err(|error| {
+                crate::JournalError::Failed(format!("a copy was given up: {error}"))
+            })?;
+            let Copied {
+                outcome,
+                verified: copy,
+                is_general,
+            } = copied?;
+            let one = Done {
+                number,
+                key: Fingerprint::of(&item.key),
+                outcome,
+            };
+            verified.extend(copy);
+            if is_general {
+                self.general.push(one);
+            } else {
+                done.append(&mut self.general);
+                done.push(one);
+            }
+        }
+        if !verified.is_empty() {
+            self.migration.knowledge.learn(verified).await?;
+        }
+        self.keep(done).await?;
+        match self.general.last() {
+            Some(Done {
+                outcome: Outcome::Failed { why, .. },
+                ..
+            }) if self.general.len() >= GENERAL_FAILURES => Err(MigrationError::Stopped {
+                failures: self.general.len(),
+                why: why.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn keep(&self, done: Vec<Done>) -> Result<(), MigrationError> {
+        self.journal
+            .work(move |journal| journal.add_done(&done))
+            .await?;
+        self.migration.show(self.journal);
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! Work at an origin that no viewer waits for: listing, writing, deleting, fetching for a copy.
+//!
+//! It takes at most half of the requests that the origin is given, none while the breaker has
+//! tripped, and tries again later where that may help. Keys are the route's, in both directions.
+//! What is copied, and why, is decided elsewhere; what may be spent is asked of a [`Budget`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use object::{BodyError, Interruption, ObjectBody, ObjectKey, Validator};
+use tokio::time::Instant;
+
+use crate::bandwidth::Bandwidth;
+use crate::guarded::Purpose;
+use crate::{
+    Cursor, Erased, Extent, Failure, GuardedOrigin, Misfit, Page, Part, Put, PutError, Question,
+    Reason, Reply, Store, Stored, Turns, Unfit, Verdict, backoff,
+};
+
+/// While the requests of a second are used up.
+const NEXT_SECOND: Duration = Duration::from_secs(1);
+
+/// Who says whether more may be read from an origin in the background.
+pub trait Budget: Send + Sync {
+    /// Spends so many bytes if they are there; nothing is spent where they are not. Zero asks
+    /// whether anything is left.
+    fn take(&self, bytes: u64) -> bool;
+}
+
+/// What background work may use.
+#[derive(Clone, Default)]
+pub struct Means {
+    /// How fast bytes are moved.
+    pub bandwidth: Option<Arc<Bandwidth>>,
+    /// How many bytes may be read.
+    pub budget: Option<Arc<dyn Budget>>,
+}
+
+impl GuardedOrigin {
+    /// Some objects whose keys on the route begin with `prefix`; see [`Store::list`]. Keys are
+    /// the route's. What the origin has and the route cannot name is in [`Page::unfit`].
+    ///
+    /// # Errors
+    /// This kind cannot be listed, or it did not work.
+    pub async fn list(&self, prefix: &str, after: Option<Cursor>) -> Result<Page, Failure> {
+        let own = self.own_prefix(prefix);
+        let page = self.store()?.list(&own, after, &Background(self)).await?;
+        let mut routed = Page {
+            next: page.next,
+            unfit: page.unfit,
+            entries: Vec::with_capacity(page.entries.len()),
+        };
+        for mut listed in page.entries {
+            match self.route_key(&listed.key) {
+                Some(key) if key.as_str().starts_with(prefix) => {
+                    listed.key = key;
+                    routed.entries.push(listed);
+                }
+                Some(_) => {}
+                None => routed.unfit.push(Unfit {
+                    name: listed.key.as_str().into(),
+                    size_bytes: Some(listed.size_bytes),
+                    why: Misfit::Unrouted,
+                }),
+            }
+        }
+        Ok(routed)
+    }
+
+    /// Whether objects may be written and deleted here; see [`Store::writable`].
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn writable(&self) -> Result<(), Failure> {
+        self.store()?.writable()
+    }
+
+    /// Stores an object under the route's key; see [`Store::put`].
+    ///
+    /// # Errors
+    /// See [`PutError`].
+    pub async fn put(&self, mut put: Put, means: &Means) -> Result<Stored, PutError> {
+        put.key = self.spelled(&put.key).map_err(PutError::Refused)?;
+        if let Some(bandwidth) = &means.bandwidth {
+            put.body = bandwidth.slowed(put.body);
+        }
+        let store = self.store().map_err(PutError::Refused)?;
+        store.put(put, &Background(self)).await
+    }
+
+    /// Deletes what the route's key names; see [`Store::delete`].
+    ///
+    /// # Errors
+    /// This kind cannot be written, or it did not work.
+    pub async fn delete(&self, key: &ObjectKey, only: Option<&str>) -> Result<Erased, Failure> {
+        let own = self.spelled(key)?;
+        self.store()?.delete(&own, only, &Background(self)).await
+    }
+
+    /// Asks for an object in order to copy it, and tries again later where that may help. Nothing
+    /// is read that the budget does not allow.
+    pub async fn fetch(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        part: Part,
+        only: Option<Validator>,
+        means: &Means,
+    ) -> Verdict<Reply> {
+        let own = match self.spelled(key) {
+            Ok(own) => own,
+            Err(failure) => return Verdict::Unknown(failure),
+        };
+        let question = Question {
+            only,
+            ..Question::new(own, part)
+        };
+        let mut tries = 0;
+        loop {
+            if means.budget.as_ref().is_some_and(|budget| !budget.take(0)) {
+                return Verdict::Unknown(self.spent());
+            }
+            if let Err(failure) = self.own_turn().await {
+                return Verdict::Unknown(failure);
+            }
+            tries += 1;
+            let began = Instant::now();
+            let answer = self.send_for(&question, Purpose::Background).await;
+            let verdict = self.judge(&question, answer).await;
+            self.observe(&verdict, began.elapsed());
+            let failure = match verdict {
+                Verdict::Found(reply) => return self.afford(reply, means),
+                Verdict::Unknown(failure) => failure,
+                other => return other,
+            };
+            let wait = match failure.reason {
+                // Viewers are using the requests of this second.
+                Reason::Budget if tries < 60 => Some(NEXT_SECOND),
+                _ => backoff::wait(&failure, tries, chance()),
+            };
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Verdict::Unknown(failure),
+            }
+        }
+    }
+
+    /// The route's key of an own one: the only one that is spelled so here. `None` where there is
+    /// none.
+    pub fn route_key(&self, own: &ObjectKey) -> Option<ObjectKey> {
+        let rules = self.settings.rewrite.iter();
+        let rewritten = rules.filter_map(|rule| {
+            let rest = own.as_str().strip_prefix(&*rule.to)?;
+            ObjectKey::parse(&format!("{}{rest}", rule.from)).ok()
+        });
+        rewritten
+            .chain([own.clone()])
+            .find(|key| self.own_key(key).as_ref() == Ok(own))
+    }
+
+    /// How the own keys of those begin that begin so on the route, as far as that can be said.
+    fn own_prefix(&self, prefix: &str) -> String {
+        for rule in &self.settings.rewrite {
+            if let Some(rest) = prefix.strip_prefix(&*rule.from) {
+                return format!("{}{rest}", rule.to);
+            }
+            // Some of these keys are rewritten and others are not.
+            if rule.from.starts_with(prefix) {
+                return String::new();
+            }
+        }
+        prefix.to_owned()
+    }
+
+    fn spelled(&self, key: &ObjectKey) -> Result<ObjectKey, Failure> {
+        self.own_key(key).map_err(|error| {
+            let what = format!(
+                "{}: the rewritten key cannot be asked for: {error}",
+                self.name()
+            );
+            Failure::new(Reason::Protocol, what)
+        })
+    }
+
+    fn store(&self) -> Result<&dyn Store, Failure> {
+        self.origin.store().ok_or_else(|| {
+            let what = format!(
+                "{}: this kind of origin can be neither listed nor written",
+                self.name()
+            );
+            Failure::new(Reason::Denied, what)
+        })
+    }
+
+    fn spent(&self) -> Failure {
+        let what = format!("{}: what may be read from it is used up", self.name());
+        Failure::new(Reason::Budget, what)
+    }
+
+    /// Takes the body's bytes from the budget, all at once where their number is known.
+    fn afford(&self, reply: Reply, means: &Means) -> Verdict<Reply> {
+        let mut reply = reply;
+        if let Some(budget) = &means.budget {
+            match reply.extent {
+                Extent::None | Extent::Unsatisfiable => {}
+                Extent::Bytes(range) if budget.take(range.length()) => {}
+                Extent::Bytes(_) => return Verdict::Unknown(self.spent()),
+                Extent::Unbounded => {
+                    let (budget, failure) = (Arc::clone(budget), self.spent());
+                    reply.body = ObjectBody::new(reply.body.map(move |chunk| {
+                        let chunk = chunk?;
+                        if budget.take(chunk.len() as u64) {
+                            return Ok(chunk);
+                        }
+                        let what = failure.what.clone();
+                        Err(BodyError::new(Interruption::Cut, what))
+                    }));
+                }
+            }
+        }
+        if let Some(bandwidth) = &means.bandwidth {
+            reply.body = bandwidth.slowed(reply.body);
+        }
+        Verdict::Found(reply)
+    }
+
+    /// Waits for one of the requests that background work may send, for whoever has it sent by
+    /// others.
+    ///
+    /// # Errors
+    /// The origin is being left alone.
+    pub async fn background_turn(&self) -> Result<(), Failure> {
+        self.own_turn().await
+    }
+
+    /// Waits for one of the requests that background work may send; the other limits are asked
+    /// when it is sent.
+    async fn own_turn(&self) -> Result<(), Failure> {
+        let now = Instant::now();
+        let may =
+            self.health(|health| health.breaker.is_trusted() || health.breaker.take_trial(now));
+        if !may {
+            let what = format!("{}: it is being left alone after failures", self.name());
+            return Err(Failure::new(Reason::Breaker, what));
+        }
+        loop {
+            let now = Instant::now();
+            let turn = self.health(|health| match &mut health.background_pace {
+                Some(pace) => pace.reserve(now),
+                None => Some(Duration::ZERO),
+            });
+            tokio::time::sleep(turn.unwrap_or(NEXT_SECOND)).await;
+            if turn.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for one of the requests that everybody shares.
+    async fn shared_turn(&self) {
+        loop {
+            let now = Instant::now();
+            let turn = self.health(|health| match &mut health.pace {
+                Some(pace) => pace.reserve(now),
+                None => Some(Duration::ZERO),
+            });
+            tokio::time::sleep(turn.unwrap_or(NEXT_SECOND)).await;
+            if turn.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+/// The turns of background work at one origin.
+struct Background<'a>(&'a GuardedOrigin);
+
+impl Turns for Background<'_> {
+    fn take(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            self.0.own_turn().await?;
+            self.0.shared_turn().await;
+            Ok(())
+        })
+    }
+
+    fn over(&self, outcome: Result<(), &Failure>, tries: u32) -> Option<Duration> {
+        let Err(failure) = outcome else {
+            self.0.note_answer();
+            return None;
+        };
+        // Who throttles what comes in the background may have nothing against viewers, and a disk
+        // that is full can be read.
+        if !matches!(failure.reason, Reason::Throttled | Reason::Disk) {
+            self.0.note_failure(failure);
+        }
+        self.0.observer.unknown(failure);
+        backoff::wait(failure, tries, chance())
+    }
+}
+
+/// A number in 0..1.
+fn chance() -> f64 {
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,5 @@
+//! The gateway as its users meet it: over real sockets, with origins that fail on demand.
+
+mod face;
+mod kept;
+mod process;

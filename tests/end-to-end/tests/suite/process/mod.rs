@@ -1,0 +1,17 @@
+//! The `media-gateway` program: start, signals, limits, secrets, memory, real storage.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
+
+mod auditing;
+mod commands;
+mod descriptors;
+pub(crate) mod harness;
+mod memory;
+mod migrating;
+mod patience;
+pub(crate) mod raw;
+mod secrets;
+mod starting;
+mod stopping;
+mod storage;

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# Debian packages that the build and the tests need. Only those whose command is missing are
+# installed, so a machine that has everything needs neither root nor a network.
+
+install_missing_packages() {
+    local missing=()
+    need_command gcc gcc libc6-dev
+    need_command git git
+    need_command curl curl ca-certificates
+    need_command s3cmd s3cmd
+    need_command rclone rclone
+    if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
+        missing+=(postgresql)
+    fi
+    # Whichever python3 comes first, Debian's leaves out the part that makes environments.
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        missing+=(python3 python3-venv)
+    fi
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        echo "nothing is missing"
+        return
+    fi
+
+    local as_root=()
+    if [[ $(id -u) -ne 0 ]]; then
+        if ! sudo -n true 2>/dev/null; then
+            printf 'these Debian packages are missing, and only root may install them: %s\n' \
+                "${missing[*]}" >&2
+            printf 'run: sudo apt-get install %s\n' "${missing[*]}" >&2
+            return 1
+        fi
+        as_root=(sudo -n)
+    fi
+    printf 'installing %s\n' "${missing[*]}"
+    as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    "${as_root[@]}" update
+    "${as_root[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# need_command COMMAND PACKAGE...
+need_command() {
+    if ! command -v "$1" >/dev/null; then
+        missing+=("${@:2}")
+    fi
+}
