@@ -1,6 +1,7 @@
 //! A source, a target, and what is remembered of both.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -120,7 +121,12 @@ impl Fixture {
         )
     }
 
+    /// The journal, once nobody has it any more: a run that was dropped may still be writing to
+    /// it on a thread of its own.
     pub(crate) fn journal(&self) -> Journal {
+        if let Ok(lock) = File::open(self.directory.path().join("lock")) {
+            lock.lock().unwrap();
+        }
         Journal::open(self.directory.path(), &self.options.scope(), NOW).unwrap()
     }
 
