@@ -20,7 +20,11 @@ pub(crate) struct Region {
     start: u64,
     total: u64,
     inner: Mutex<Inner>,
+    /// Bytes have come, gone elsewhere, or will not come.
     changed: Notify,
+    /// The first answer, the last byte, the end: those who wait for these wait through every byte
+    /// in between.
+    settled: Notify,
     /// One past the furthest byte that a reader has asked for.
     demand: AtomicU64,
     advanced: Notify,
@@ -91,6 +95,7 @@ impl Region {
                 plan,
             }),
             changed: Notify::new(),
+            settled: Notify::new(),
             demand: AtomicU64::new(start),
             advanced: Notify::new(),
             readers: AtomicUsize::new(0),
@@ -100,7 +105,7 @@ impl Region {
     /// An origin has answered with the right version.
     pub(crate) fn answered(&self) {
         self.inner.lock().answered = true;
-        self.changed.notify_waiters();
+        self.settled.notify_waiters();
     }
 
     /// The next segment is on its way, and how it would go on then.
@@ -135,8 +140,12 @@ impl Region {
             inner.waiting.push_back((n, slice.clone()));
             (n, slice)
         });
+        let is_whole = inner.received >= self.total;
         drop(inner);
         self.changed.notify_waiters();
+        if is_whole {
+            self.settled.notify_waiters();
+        }
         (taken, complete)
     }
 
@@ -152,6 +161,7 @@ impl Region {
     pub(crate) fn finish(&self, end: End) {
         self.inner.lock().end.get_or_insert(end);
         self.changed.notify_waiters();
+        self.settled.notify_waiters();
     }
 
     /// One past the last byte that has arrived.
@@ -233,8 +243,8 @@ impl Region {
     /// Waits until an origin has answered, or the region has ended.
     pub(crate) async fn first_answer(&self) -> Result<(), End> {
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
             {
                 let inner = self.inner.lock();
                 if inner.answered {
@@ -244,15 +254,15 @@ impl Region {
                     return Err(end);
                 }
             }
-            changed.await;
+            settled.await;
         }
     }
 
     /// Waits until all that was to come is here, or nothing will.
     pub(crate) async fn completion(&self) -> End {
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
             {
                 let inner = self.inner.lock();
                 if let Some(end) = inner.end {
@@ -262,7 +272,7 @@ impl Region {
                     return End::Done;
                 }
             }
-            changed.await;
+            settled.await;
         }
     }
 
