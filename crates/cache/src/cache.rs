@@ -15,6 +15,7 @@ use crate::brief::{Absent, Brief};
 use crate::check::check;
 use crate::disk::{Disk, DiskError, DiskSettings, Purge, Purged, Usage, Verified};
 use crate::held::{Held, Passing, Served};
+use crate::lift::Lifts;
 use crate::live::Live;
 use crate::memory::{Entry, Memory};
 use crate::observer::{CacheObserver, Tier};
@@ -84,6 +85,7 @@ impl Cache {
             live: Live::new(),
             brief: Brief::new(settings.missing),
             fill_memory: Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(1))),
+            lifts: Lifts::default(),
             observer,
             tasks: tasks.clone(),
             clock: settings.clock,

@@ -11,6 +11,7 @@ mod disk;
 mod fill;
 mod held;
 mod life;
+mod lift;
 mod live;
 mod memory;
 mod observer;

@@ -22,6 +22,7 @@ const MOST_SHARDS: u64 = 8;
 /// The memory tier.
 pub(crate) struct Memory {
     cache: Cache<Name, Item, Weight>,
+    takes_slices: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,7 +79,13 @@ impl Memory {
                 quick_cache::DefaultHashBuilder::default(),
                 quick_cache::sync::DefaultLifecycle::default(),
             ),
+            takes_slices: bytes >= LEAST_SHARD,
         }
+    }
+
+    /// Whether it is large enough for whole slices.
+    pub(crate) fn takes_slices(&self) -> bool {
+        self.takes_slices
     }
 
     /// The version of this name, unless it must not be used any more.

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::brief::Brief;
 use crate::disk::{Disk, RowChange};
+use crate::lift::Lifts;
 use crate::live::Live;
 use crate::memory::{Entry, Memory};
 use crate::observer::{CacheObserver, Evicted};
@@ -39,6 +40,7 @@ pub(crate) struct Parts {
     pub(crate) brief: Brief,
     /// Memory for downloads, in units of [`PERMIT_BYTES`].
     pub(crate) fill_memory: Arc<Semaphore>,
+    pub(crate) lifts: Lifts,
     pub(crate) observer: Arc<dyn CacheObserver>,
     pub(crate) tasks: TaskTracker,
     pub(crate) clock: Clock,

@@ -14,7 +14,7 @@ use crate::disk::{OpenSlice, Pin, SliceAt, SliceRow};
 use crate::fill::Fill;
 use crate::parts::Parts;
 use crate::region::{Attached, End, Look};
-use crate::segment::{Plan, slice_of, slice_start};
+use crate::segment::{Plan, slice_length, slice_of, slice_start};
 use crate::slice::{CHUNK_BYTES, SLICE_BYTES};
 use crate::source::Source;
 use crate::version::{Start, Version};
@@ -178,8 +178,17 @@ impl Reader {
             let row = self.parts.slice_row(&self.version, n).await?;
             self.file = Some(OnDisk { n, row, file: None });
         }
+        let lift = if self.wants_all_of(n) {
+            self.parts.lift(&self.version, n)
+        } else {
+            None
+        };
         let on_disk = self.file.as_mut()?;
         let first = within(self.at) / CHUNK_BYTES;
+        let count = match &lift {
+            Some(_) => on_disk.row.xxh3.len(),
+            None => READ_CHUNKS,
+        };
         let file = on_disk.file.take();
         let at = SliceAt {
             number: self.version.number,
@@ -188,18 +197,29 @@ impl Reader {
         let read = self
             .parts
             .disk
-            .read(file, &on_disk.row, at, first, READ_CHUNKS)
+            .read(file, &on_disk.row, at, first, count)
             .await;
-        let Some((file, chunks)) = read else {
+        let Some((file, mut chunks)) = read else {
             self.file = None;
             self.version.lost_slice(n);
             return None;
         };
         on_disk.file = Some(file);
+        if let Some(lift) = lift {
+            lift.keep(&self.parts.memory, &self.version, &chunks);
+            // The rest is found in memory; who does not read for long holds no more than others.
+            chunks.truncate(READ_CHUNKS);
+        }
         self.ready = chunks.into();
         let mut bytes = self.ready.pop_front()?;
         let _ = bytes.split_to((within(self.at) % CHUNK_BYTES).min(bytes.len()));
         (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Whether the slice will be read from here to its end, and begins here.
+    fn wants_all_of(&self, n: u32) -> bool {
+        let start = slice_start(self.at);
+        self.at == start && start + slice_length(n, self.version.total) <= self.end
     }
 
     /// Nobody holds the slice and nobody brings it.

@@ -22,12 +22,12 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// An object of `total` bytes, if these chunks are all of it.
-    pub(crate) fn whole(chunks: Vec<Bytes>, total: u64) -> Option<Self> {
-        let length = chunks.iter().map(Bytes::len).sum();
-        (length as u64 == total && total <= SLICE_BYTES).then(|| Self {
+    /// A slice of `length` bytes, if these chunks are all of it.
+    pub(crate) fn whole(chunks: Vec<Bytes>, length: u64) -> Option<Self> {
+        let bytes = chunks.iter().map(Bytes::len).sum();
+        (bytes as u64 == length && length <= SLICE_BYTES).then(|| Self {
             chunks: chunks.into(),
-            length,
+            length: bytes,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use object::{ByteRange, Part, RangeRequest};
@@ -372,17 +373,59 @@ async fn hits_from_memory_share_the_bytes_and_copy_none() {
     for (key, length) in [("small", 150_000), ("large", 3 * MIB + 1)] {
         fixture.source.has(key, Object::of(noise(length, 16), "a"));
         fixture.get(key, Part::Whole).await.1.unwrap();
-        let mut places = Vec::new();
-        for _ in 0..2 {
-            let mut held = fixture.held(key, Part::Whole).await;
-            let whole = ByteRange::whole(held.total());
-            let body = held.begin(whole, Part::Whole).await.unwrap();
-            assert_eq!(held.served(), Served::Hit, "{key}");
-            let chunks: Vec<_> = body.map(|chunk| chunk.unwrap()).collect().await;
-            assert!(chunks.iter().all(|chunk| chunk.len() <= crate::CHUNK_BYTES));
-            let each = chunks.iter().map(|chunk| chunk.as_ptr() as usize);
-            places.push(each.collect::<Vec<_>>());
-        }
-        assert_eq!(places[0], places[1], "{key}");
+        assert!(share_memory(&fixture, key).await, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_slice_that_is_read_whole_from_the_disk_is_in_memory_from_then_on() {
+    let bytes = noise(2 * MIB + 500_000, 17);
+    let fixture = Fixture::new().await;
+    fixture.source.has("a", Object::of(bytes.clone(), "a"));
+    fixture.get("a", Part::Whole).await.1.unwrap();
+    eventually("it is on the disk", async || {
+        fixture.cache.usage().files == 3
+    })
+    .await;
+    fixture.cache.close().await;
+    let fixture = fixture.restarted().await;
+    let weighed = || usize::try_from(fixture.cache.memory_bytes()).unwrap();
+
+    // From somewhere in the second slice to the end: the third is wanted whole.
+    let from = MIB + 7;
+    let (served, read) = fixture
+        .get("a", range(from as u64, bytes.len() as u64 - 1))
+        .await;
+    assert_eq!(served, Served::Hit);
+    assert!(read.unwrap() == bytes[from..]);
+    let third = weighed();
+    assert!((500_000..600_000).contains(&third), "{third}");
+
+    let reads = (0..20).map(|_| fixture.get("a", Part::Whole));
+    for (served, read) in join_all(reads).await {
+        assert_eq!(served, Served::Hit);
+        assert!(read.unwrap() == bytes);
+    }
+    assert!(weighed() > bytes.len());
+    assert!(weighed() < bytes.len() + 100_000);
+    assert!(share_memory(&fixture, "a").await);
+    assert_eq!(fixture.source.asked().len(), 1);
+}
+
+/// Whether two readers, both still holding what they were sent, were sent the same memory.
+async fn share_memory(fixture: &Fixture, key: &str) -> bool {
+    let (first, second) = (chunks(fixture, key).await, chunks(fixture, key).await);
+    let pairs = first.iter().zip(&second);
+    first.len() == second.len() && pairs.into_iter().all(|(a, b)| a.as_ptr() == b.as_ptr())
+}
+
+/// A hit, as it is sent.
+async fn chunks(fixture: &Fixture, key: &str) -> Vec<Bytes> {
+    let mut held = fixture.held(key, Part::Whole).await;
+    let whole = ByteRange::whole(held.total());
+    let body = held.begin(whole, Part::Whole).await.unwrap();
+    assert_eq!(held.served(), Served::Hit, "{key}");
+    let chunks: Vec<_> = body.map(|chunk| chunk.unwrap()).collect().await;
+    assert!(chunks.iter().all(|chunk| chunk.len() <= CHUNK_BYTES));
+    chunks
 }
