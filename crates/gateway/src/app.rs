@@ -76,7 +76,7 @@ pub(crate) struct Keeping {
 /// Why there is nothing to answer with.
 pub(crate) enum Unlocated {
     /// The object has none of the bytes that were asked for.
-    Beyond { total: u64, origin: Box<str> },
+    Beyond { total: u64, origin: Arc<str> },
     /// No origin has it for the public.
     Missing,
     /// The application has deleted it.
@@ -225,10 +225,7 @@ impl App {
                 total,
                 origin,
                 trail,
-            } => {
-                let origin = (&*origin).into();
-                (Err(Unlocated::Beyond { total, origin }), Some(trail))
-            }
+            } => (Err(Unlocated::Beyond { total, origin }), Some(trail)),
             Answer::Withdrawn { trail } => (Err(Unlocated::Gone), Some(trail)),
             Answer::Missing { trail } | Answer::Withheld { trail } => {
                 (Err(Unlocated::Missing), Some(trail))

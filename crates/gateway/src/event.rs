@@ -21,7 +21,7 @@ pub(crate) struct Event {
     path: Box<str>,
     client: Option<SocketAddr>,
     route: Option<Arc<Route>>,
-    origin: Option<Box<str>>,
+    origin: Option<Arc<str>>,
     cache: CacheResult,
     trail: String,
     answered: Option<(StatusCode, Instant)>,
@@ -61,8 +61,8 @@ impl Event {
         self.cache = result;
     }
 
-    pub(crate) fn served_by(&mut self, origin: &str) {
-        self.origin = Some(origin.into());
+    pub(crate) fn served_by(&mut self, origin: Arc<str>) {
+        self.origin = Some(origin);
     }
 
     /// The answer's head is on its way.

@@ -1,5 +1,7 @@
 //! An object that was found for a viewer, in the cache or at an origin.
 
+use std::sync::Arc;
+
 use cache::{Held, Passing, Served};
 use object::{Extent, ObjectHead};
 
@@ -36,10 +38,10 @@ impl Located {
         }
     }
 
-    pub(crate) fn origin(&self) -> Box<str> {
+    pub(crate) fn origin(&self) -> Arc<str> {
         match self {
-            Self::Held(held) => (&*held.origin()).into(),
-            Self::Passing(passing) => (&**passing.origin()).into(),
+            Self::Held(held) => held.origin(),
+            Self::Passing(passing) => Arc::clone(passing.origin()),
         }
     }
 

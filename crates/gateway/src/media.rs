@@ -128,7 +128,7 @@ enum Failed {
     /// The object has changed since it was looked up: look it up anew.
     Changed,
     /// The object has none of the bytes.
-    Beyond { total: u64, origin: Box<str> },
+    Beyond { total: u64, origin: Arc<str> },
     /// For good.
     Refused(Refusal),
 }
@@ -197,7 +197,7 @@ impl Viewer<'_> {
             Failed::Changed => Err(unavailable(None)),
             Failed::Refused(refusal) => Err(refusal),
             Failed::Beyond { total, origin } => {
-                event.served_by(&origin);
+                event.served_by(Arc::clone(&origin));
                 let context = Context {
                     cache_control: &self.route.config.cache_control,
                     cache: CacheResult::Miss,
@@ -265,7 +265,7 @@ impl Viewer<'_> {
         }
         match answer {
             Ok(located) => {
-                event.served_by(&located.origin());
+                event.served_by(located.origin());
                 event.cached(located.result());
                 Ok(located)
             }

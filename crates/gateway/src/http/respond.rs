@@ -3,6 +3,7 @@
 //! Every head here is built from nothing; an origin's headers are never copied. Bodies belong to
 //! the caller, which leaves them out for HEAD and keeps the head as it is.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{
@@ -131,7 +132,7 @@ pub struct Context<'a> {
     /// Seconds since an origin confirmed it, where it comes from the cache (RFC 9111 section 5.1).
     pub age_seconds: Option<u64>,
     /// The origin's name for `X-Origin`; `None` leaves the header out.
-    pub origin: Option<Box<str>>,
+    pub origin: Option<Arc<str>>,
 }
 
 /// 200.
