@@ -32,7 +32,17 @@ pub struct StateDirectory {
 /// The directory's lock. It ends with the process however that ends; whatever writes in the
 /// directory has one, so that nothing outlives it.
 #[derive(Debug, Clone)]
-pub(crate) struct Held(#[expect(dead_code, reason = "kept for its lock")] Arc<File>);
+pub(crate) struct Held(#[expect(dead_code, reason = "kept for its lock")] Arc<Lock>);
+
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough while a child that this process has just forked has it too.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
 
 /// Why the state directory cannot be used; the message carries the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +193,7 @@ pub(crate) fn hold(path: &Path) -> Result<Held, StateError> {
         .and_then(|_| fs::remove_file(path.join(PROBE)))
         .map_err(unwritable)?;
     warn_of_strangers(path);
-    Ok(Held(Arc::new(lock)))
+    Ok(Held(Arc::new(Lock(lock))))
 }
 
 /// Makes a directory and those above it, so that a power cut takes none of them away again.

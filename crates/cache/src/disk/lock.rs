@@ -34,6 +34,13 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// Closing the file is not enough while a child that this process has just forked has it too.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 impl Lock {
     /// Takes the lock and writes down the format, if the directory has none yet.
     pub(super) fn take(directory: &Path) -> Result<Self, Broken> {

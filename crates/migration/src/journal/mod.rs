@@ -34,7 +34,19 @@ pub struct Journal {
     known: Option<Table>,
     standing: Standing,
     resumed: bool,
-    _lock: File,
+    /// Last, so that everything else is closed before another may open it.
+    _lock: Lock,
+}
+
+/// The lock of the journal's directory, which goes with the process.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough while a child that this process has just forked has it too.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// Why a journal cannot be used.

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::standing::Standing;
-use super::{Journal, JournalError, KNOWN, PRESENT, copied};
+use super::{Journal, JournalError, KNOWN, Lock, PRESENT, copied};
 use crate::log::{Found, Kind, Log, options};
 use crate::record::{Done, PlanFrame, TargetPage};
 use crate::table::{Builder, Table};
@@ -54,7 +54,7 @@ pub(super) fn open(directory: &Path, scope: &str, now: u64) -> Result<Journal, J
         known: Table::open(directory, KNOWN).map_err(io)?,
         standing,
         resumed,
-        _lock: lock,
+        _lock: Lock(lock),
     })
 }
 

@@ -175,6 +175,22 @@ fn a_finished_run_is_followed_by_a_new_one_that_knows_what_was_copied() {
 }
 
 #[test]
+fn a_journal_that_was_given_back_is_free_although_children_are_being_started() {
+    let directory = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let forking = scope.spawn(|| {
+            for _ in 0..50 {
+                let child = std::process::Command::new("true").status();
+                assert!(child.unwrap().success());
+            }
+        });
+        while !forking.is_finished() {
+            drop(open(directory.path()));
+        }
+    });
+}
+
+#[test]
 fn another_scope_and_a_plan_that_is_old_begin_anew() {
     let directory = tempfile::tempdir().unwrap();
     drop(half(directory.path()));
