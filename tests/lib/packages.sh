@@ -16,6 +16,24 @@ install_missing_packages() {
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         missing+=(python3 python3-venv)
     fi
+    install_packages "${missing[@]}"
+}
+
+# What `tests/bench/run` measures against, and with.
+install_missing_bench_packages() {
+    local missing=()
+    need_command gcc gcc libc6-dev
+    need_command python3 python3
+    need_command nginx nginx
+    need_command varnishd varnish
+    need_command wrk wrk
+    need_command h2load nghttp2-client
+    install_packages "${missing[@]}"
+}
+
+# install_packages PACKAGE...
+install_packages() {
+    local missing=("$@")
     if [[ ${#missing[@]} -eq 0 ]]; then
         echo "nothing is missing"
         return
