@@ -9,6 +9,7 @@ install_missing_packages() {
     need_command curl curl ca-certificates
     need_command s3cmd s3cmd
     need_command rclone rclone
+    need_command valgrind valgrind
     if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
     fi
