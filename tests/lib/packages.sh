@@ -9,6 +9,7 @@ install_missing_packages() {
     need_command curl curl ca-certificates
     need_command s3cmd s3cmd
     need_command rclone rclone
+    need_command valgrind valgrind
     if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
     fi
@@ -16,6 +17,24 @@ install_missing_packages() {
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         missing+=(python3 python3-venv)
     fi
+    install_packages "${missing[@]}"
+}
+
+# What `tests/bench/run` measures against, and with.
+install_missing_bench_packages() {
+    local missing=()
+    need_command gcc gcc libc6-dev
+    need_command python3 python3
+    need_command nginx nginx
+    need_command varnishd varnish
+    need_command wrk wrk
+    need_command h2load nghttp2-client
+    install_packages "${missing[@]}"
+}
+
+# install_packages PACKAGE...
+install_packages() {
+    local missing=("$@")
     if [[ ${#missing[@]} -eq 0 ]]; then
         echo "nothing is missing"
         return

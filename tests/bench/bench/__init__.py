@@ -1,0 +1,1 @@
+"""Measures the gateway beside nginx and Varnish; see tests/bench/README.md."""
