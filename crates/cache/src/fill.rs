@@ -72,7 +72,7 @@ impl Drop for Ending {
         self.region.finish(self.end);
         self.version.end_region(&self.region);
         if self.end == End::Changed {
-            self.parts.drop_version(&self.version);
+            self.parts.replace_version(&self.version);
         }
         self.parts.observer.fills(-1);
     }

@@ -19,6 +19,7 @@ mod openings;
 mod parts;
 mod place;
 mod reader;
+mod reading;
 mod region;
 mod segment;
 mod slice;
