@@ -42,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) fill_memory: Arc<Semaphore>,
     pub(crate) observer: Arc<dyn CacheObserver>,
     pub(crate) tasks: TaskTracker,
+    /// Slices that arrived whole and are being kept.
+    pub(crate) keeping: TaskTracker,
     pub(crate) clock: Clock,
     /// How long a copy is used without asking again.
     pub(crate) found: Duration,
