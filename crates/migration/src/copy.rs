@@ -106,7 +106,7 @@ impl Migration {
         if let Some(mark) = item.replaces {
             self.is_still(&item.key, mark).await?;
         }
-        let reply = match self.from.fetch(&item.key).await {
+        let reply = match self.from.fetch(&item.key, item.size_bytes).await {
             Asked::Found(reply) => reply,
             Asked::Missing => return Err(Trouble::Left(Left::Vanished)),
             Asked::Unknown(failure) => return Err(of_failure(&failure)),
@@ -189,7 +189,7 @@ impl Migration {
                 }
                 other => Err(not_there(&other)),
             },
-            Verify::Read => match self.to.fetch(key).await {
+            Verify::Read => match self.to.fetch(key, *length).await {
                 Asked::Found(reply) => self.compare(reply.body, stored).await,
                 other => Err(not_there(&other)),
             },

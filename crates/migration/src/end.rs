@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use object::{ObjectHead, ObjectKey, Part};
 use origin_resolver::{
-    Capacity, Cursor, Failure, GuardedOrigin, Kind, Means, Page, Put, PutError, Reason, Reply,
-    Stored, Verdict, VerdictLabel,
+    Bandwidth, Budget, Capacity, Cursor, Failure, GuardedOrigin, Kind, Means, Page, Put, PutError,
+    Reason, Reply, Stored, Verdict, VerdictLabel,
 };
 
 use crate::difference::Seen;
@@ -39,9 +39,17 @@ impl End {
         }
     }
 
-    /// The same, where reading may use this.
-    pub(crate) fn with(self, means: Means) -> Self {
-        Self { means, ..self }
+    /// The same, where reading is no faster than this.
+    pub(crate) fn at(mut self, bandwidth: Option<Arc<Bandwidth>>) -> Self {
+        self.means.bandwidth = bandwidth;
+        self
+    }
+
+    /// The same, where reading may take bytes from this.
+    #[must_use]
+    pub fn within(mut self, budget: Option<Arc<dyn Budget>>) -> Self {
+        self.means.budget = budget;
+        self
     }
 
     /// Its name in the configuration.
@@ -98,10 +106,15 @@ impl End {
         }
     }
 
-    /// The whole object as it is now; a *missing* only where canaries vouch for it.
-    pub(crate) async fn fetch(&self, key: &ObjectKey) -> Asked<Reply> {
+    /// The whole object as it is now, of about `expected_bytes`: it is not asked for what the
+    /// budget does not have. A *missing* only where canaries vouch for it.
+    pub(crate) async fn fetch(&self, key: &ObjectKey, expected_bytes: u64) -> Asked<Reply> {
         let part = Part::Whole;
-        match self.origin.fetch(key, part, None, &self.means).await {
+        let means = Means {
+            expected_bytes,
+            ..self.means.clone()
+        };
+        match self.origin.fetch(key, part, None, &means).await {
             Verdict::Found(reply) => Asked::Found(reply),
             Verdict::Unknown(failure) => Asked::Unknown(failure),
             Verdict::Missing | Verdict::Withheld => match self.vouch(key).await {
