@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use object::{ObjectHead, ObjectKey, Part};
+use object::{ByteRange, ObjectHead, ObjectKey, Part, Validator};
 use origin_resolver::{
     Bandwidth, Budget, Capacity, Cursor, Failure, GuardedOrigin, Kind, Means, Page, Put, PutError,
     Reason, Reply, Stored, Verdict, VerdictLabel,
@@ -13,6 +13,7 @@ use origin_resolver::{
 
 use crate::difference::Seen;
 use crate::fingerprint::Mark;
+use crate::reading;
 
 /// Where objects are copied from, or to.
 #[derive(Clone)]
@@ -107,7 +108,8 @@ impl End {
     }
 
     /// The whole object as it is now, of about `expected_bytes`: it is not asked for what the
-    /// budget does not have. A *missing* only where canaries vouch for it.
+    /// budget does not have. A *missing* only where canaries vouch for it. The body of a bucket's
+    /// object goes on where it breaks off.
     pub(crate) async fn fetch(&self, key: &ObjectKey, expected_bytes: u64) -> Asked<Reply> {
         let part = Part::Whole;
         let means = Means {
@@ -115,6 +117,9 @@ impl End {
             ..self.means.clone()
         };
         match self.origin.fetch(key, part, None, &means).await {
+            Verdict::Found(reply) if self.is_bucket() => {
+                Asked::Found(reading::continuing(self, key, reply))
+            }
             Verdict::Found(reply) => Asked::Found(reply),
             Verdict::Unknown(failure) => Asked::Unknown(failure),
             Verdict::Missing | Verdict::Withheld => match self.vouch(key).await {
@@ -125,6 +130,25 @@ impl End {
                     Asked::Unknown(Failure::new(Reason::Protocol, what))
                 }
             },
+        }
+    }
+
+    /// The rest of this version of an object.
+    pub(crate) async fn rest(
+        &self,
+        key: &ObjectKey,
+        rest: ByteRange,
+        only: Validator,
+    ) -> Asked<Reply> {
+        let part = Part::Range(reading::part(rest));
+        let means = Means {
+            expected_bytes: rest.length(),
+            ..self.means.clone()
+        };
+        match self.origin.fetch(key, part, Some(only), &means).await {
+            Verdict::Found(reply) => Asked::Found(reply),
+            Verdict::Missing | Verdict::Withheld => Asked::Missing,
+            Verdict::Unknown(failure) => Asked::Unknown(failure),
         }
     }
 
