@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use object::{Extent, ObjectKey, Part};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +36,9 @@ const SHARE_FAILURES: Duration = Duration::from_secs(1);
 /// Purges at one time: the disk remembers each until it is swept, and drops everything where it
 /// cannot remember them all.
 const PURGED_TOGETHER: usize = 1000;
+
+/// How long slices that are being kept are waited for at the end.
+const KEPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How the cache is set up.
 #[derive(Clone)]
@@ -88,6 +92,7 @@ impl Cache {
             lifts: Lifts::default(),
             observer,
             tasks: tasks.clone(),
+            keeping: TaskTracker::new(),
             clock: settings.clock,
             found: settings.found,
         };
@@ -418,8 +423,12 @@ impl Cache {
         self.parts.disk.is_up()
     }
 
-    /// Writes down what waits, and marks the cache as cleanly closed.
+    /// Writes down what waits, slices that have just arrived whole too, and marks the cache as
+    /// cleanly closed.
     pub async fn close(&self) {
+        self.parts.keeping.close();
+        // A disk that is so slow is not waited for.
+        let _ = timeout(KEPT_WITHIN, self.parts.keeping.wait()).await;
         self.parts.disk.close().await;
     }
 }

@@ -62,7 +62,7 @@ impl Parts {
     /// Whether it is still what an origin has.
     fn compare(&self, version: &Arc<Version>, found: &Found) -> bool {
         if !is_same(&version.known(), &found.origin, &found.head, version.total) {
-            self.drop_version(version);
+            self.replace_version(version);
             return false;
         }
         self.confirm(version, &found.origin, &found.head);

@@ -72,7 +72,7 @@ impl Drop for Ending {
         self.region.finish(self.end);
         self.version.end_region(&self.region);
         if self.end == End::Changed {
-            self.parts.drop_version(&self.version);
+            self.parts.replace_version(&self.version);
         }
         self.parts.observer.fills(-1);
     }
@@ -212,12 +212,15 @@ impl Fill {
 
     /// Keeps a slice while the next one arrives; one at a time.
     async fn keep(&self, n: u32, slice: Slice, keeping: &mut Keeping) {
+        let waited_for = self.parts.keeping.token();
         keeping.finish().await;
         let permit = keeping.permit.take();
         let (parts, region) = (Arc::clone(&self.parts), Arc::clone(&self.region));
         let version = Arc::clone(&self.version);
         keeping.running = Some(self.parts.tasks.spawn(async move {
-            let linger = match parts.keep(&version, n, &slice).await {
+            let kept = parts.keep(&version, n, &slice).await;
+            drop(waited_for);
+            let linger = match kept {
                 Kept::Disk => Duration::ZERO,
                 Kept::Memory => LINGER_IN_MEMORY,
                 Kept::Nowhere => LINGER,

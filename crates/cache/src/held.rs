@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::life::Life;
 use crate::parts::Parts;
 use crate::reader::{Reader, begin_region};
+use crate::reading;
 use crate::region::{Attached, End};
 use crate::segment::{Plan, slice_start};
 use crate::slice::{SLICE_BYTES, Slice};
@@ -151,6 +152,12 @@ impl Held {
         if let Some(slice) = &self.bytes {
             return Ok(whole::body(slice.clone(), Arc::clone(version), range));
         }
+        // Before a look at what is held: from here on it stays, unless it must not be sent.
+        let pin = match &self.lease {
+            Some(_) => self.parts.disk.pin(version.number),
+            None => reading::begin(self.parts.disk.pins(), version.number, &version.life)
+                .ok_or(Refused::Changed)?,
+        };
         let mut plan = Plan::of(part, version.total);
         let mut attached = self.lease.clone();
         // Where an origin has just begun to bring it, that origin has answered.
@@ -189,7 +196,7 @@ impl Held {
                 return Err(refused(end));
             }
         }
-        let mut reader = Reader::new(&self.parts, &self.source, version, plan, range);
+        let mut reader = Reader::new(&self.parts, &self.source, version, pin, plan, range);
         reader.attach(attached);
         Ok(reader.into_body())
     }

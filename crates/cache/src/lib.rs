@@ -20,6 +20,7 @@ mod openings;
 mod parts;
 mod place;
 mod reader;
+mod reading;
 mod region;
 mod segment;
 mod slice;

@@ -22,27 +22,27 @@ pub(crate) struct Live {
 #[derive(Default)]
 struct Slot {
     version: Weak<Version>,
+    /// Versions whose place it took and that are still being sent.
+    older: Vec<Weak<Version>>,
     passing: Vec<Weak<Life>>,
 }
 
 /// What somebody uses of a place; handed out, so that nothing is dropped inside of a lock.
 #[derive(Default)]
 struct Held {
-    version: Option<Arc<Version>>,
+    versions: Vec<Arc<Version>>,
     passing: Vec<Arc<Life>>,
 }
 
 impl Held {
     fn retire(&self) {
-        if let Some(version) = &self.version {
-            version.life.retire();
-        }
+        self.versions
+            .iter()
+            .for_each(|version| version.life.retire());
     }
 
     fn cut(&self) {
-        if let Some(version) = &self.version {
-            version.life.cut();
-        }
+        self.versions.iter().for_each(|version| version.life.cut());
         self.passing.iter().for_each(|life| life.cut());
     }
 }
@@ -50,13 +50,23 @@ impl Held {
 impl Slot {
     fn held(&self) -> Held {
         Held {
-            version: self.version.upgrade(),
+            versions: self.versions().collect(),
             passing: self.passing.iter().filter_map(Weak::upgrade).collect(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.version.strong_count() == 0 && self.passing.is_empty()
+        self.version.strong_count() == 0 && self.older.is_empty() && self.passing.is_empty()
+    }
+
+    fn versions(&self) -> impl Iterator<Item = Arc<Version>> {
+        let all = std::iter::once(&self.version).chain(&self.older);
+        all.filter_map(Weak::upgrade)
+    }
+
+    fn forget_dead(&mut self) {
+        self.older.retain(|version| version.strong_count() > 0);
+        self.passing.retain(|life| life.strong_count() > 0);
     }
 }
 
@@ -87,7 +97,11 @@ impl Live {
             .as_ref()
             .is_some_and(|known| known.life.is_good() && known.number >= version.number);
         if !stays {
-            slot.version = Arc::downgrade(&version);
+            slot.forget_dead();
+            let older = std::mem::replace(&mut slot.version, Arc::downgrade(&version));
+            if known.is_some() {
+                slot.older.push(older);
+            }
         }
         // Before either version can be dropped, which takes this lock.
         drop(shard);
@@ -99,7 +113,7 @@ impl Live {
         let life = Arc::new(Life::default());
         let mut shard = self.shard(place).lock();
         let slot = shard.entry(place.clone()).or_default();
-        slot.passing.retain(|life| life.strong_count() > 0);
+        slot.forget_dead();
         slot.passing.push(Arc::downgrade(&life));
         life
     }
@@ -108,7 +122,7 @@ impl Live {
     pub(crate) fn forget(&self, place: &Place) {
         let mut shard = self.shard(place).lock();
         if let Some(slot) = shard.get_mut(place) {
-            slot.passing.retain(|life| life.strong_count() > 0);
+            slot.forget_dead();
             if slot.is_empty() {
                 shard.remove(place);
             }

@@ -106,10 +106,14 @@ impl Memory {
     pub(crate) fn slice(&self, version: &Version, n: u32) -> Option<Slice> {
         if version.total <= SLICE_BYTES {
             let name = Name::Object(version.place.clone());
-            return match self.cache.get(&name) {
-                Some(Item::Object(entry)) if entry.version.number == version.number => entry.bytes,
-                _ => None,
-            };
+            match self.cache.get(&name) {
+                Some(Item::Object(entry)) if entry.version.number == version.number => {
+                    return entry.bytes;
+                }
+                _ if version.life.is_good() => return None,
+                // It may be hidden.
+                _ => {}
+            }
         }
         match self.cache.get(&Name::Slice(version.number, n)) {
             Some(Item::Slice(slice)) => Some(slice),
@@ -150,6 +154,26 @@ impl Memory {
             }
             _ => true,
         });
+    }
+
+    /// Takes a version that is read out of the sight of those who come. Its bytes are then found
+    /// by its number only, and leave as others come.
+    pub(crate) fn hide_version(&self, version: &Version) {
+        let name = Name::Object(version.place.clone());
+        let removed = self.cache.remove_if(
+            &name,
+            |item| matches!(item, Item::Object(entry) if entry.version.number == version.number),
+        );
+        if let Some((
+            _,
+            Item::Object(Entry {
+                bytes: Some(bytes), ..
+            }),
+        )) = removed
+        {
+            let name = Name::Slice(version.number, 0);
+            self.cache.insert(name, Item::Slice(bytes));
+        }
     }
 
     /// Drops one version and its slices.

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use object::{Extent, ObjectBody, ObjectHead, ObjectKey};
 use shuttle::future::{block_on, spawn};
 
+use crate::disk::Pins;
 use crate::life::Life;
 use crate::live::Live;
 use crate::openings::{Openings, Turn};
 use crate::place::Place;
+use crate::reading;
 use crate::region::{Attached, End, Look, Region};
 use crate::segment::Plan;
 use crate::slice::{SLICE_BYTES, Slice};
@@ -262,5 +264,52 @@ fn a_life_that_is_cut_ends_everybody_who_waits_for_it() {
                 ended.await.unwrap();
             }
         });
+    });
+}
+
+#[test]
+fn who_reads_a_version_whose_place_is_taken_finds_all_of_it_or_opens_it_anew() {
+    const SLICES: u32 = 3;
+    in_many_orders(|| {
+        let (pins, life) = (Arc::new(Pins::default()), Arc::new(Life::default()));
+        let held = Arc::new(Mutex::new((0..SLICES).collect::<Vec<_>>()));
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                let (pins, life, held) = (Arc::clone(&pins), Arc::clone(&life), Arc::clone(&held));
+                spawn(async move {
+                    let Some(_pin) = reading::begin(&pins, 1, &life) else {
+                        return false;
+                    };
+                    for n in 0..SLICES {
+                        assert!(held.lock().contains(&n), "slice {n} was taken away");
+                        shuttle::future::yield_now().await;
+                    }
+                    true
+                })
+            })
+            .collect();
+        let taken_away = {
+            let (pins, life, held) = (Arc::clone(&pins), Arc::clone(&life), Arc::clone(&held));
+            spawn(async move {
+                let mut is_read = reading::replace(&pins, 1, &life);
+                // As the writer does: now and then it looks whether somebody still reads.
+                while is_read {
+                    shuttle::future::yield_now().await;
+                    is_read = pins.is_pinned(1);
+                }
+                held.lock().clear();
+            })
+        };
+        block_on(async {
+            for reader in readers {
+                reader.await.unwrap();
+            }
+            taken_away.await.unwrap();
+        });
+        assert!(
+            held.lock().is_empty() && !pins.is_pinned(1),
+            "nothing is left behind"
+        );
+        assert!(reading::begin(&pins, 1, &life).is_none());
     });
 }

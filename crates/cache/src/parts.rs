@@ -14,6 +14,7 @@ use crate::lift::Lifts;
 use crate::live::Live;
 use crate::memory::{Entry, Memory};
 use crate::observer::{CacheObserver, Evicted};
+use crate::reading;
 use crate::slice::{SLICE_BYTES, Slice};
 use crate::source::Keep;
 use crate::version::Version;
@@ -43,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) lifts: Lifts,
     pub(crate) observer: Arc<dyn CacheObserver>,
     pub(crate) tasks: TaskTracker,
+    /// Slices that arrived whole and are being kept.
+    pub(crate) keeping: TaskTracker,
     pub(crate) clock: Clock,
     /// How long a copy is used without asking again.
     pub(crate) found: Duration,
@@ -86,7 +89,22 @@ impl Parts {
         kept
     }
 
-    /// Nobody opens this version any more; what is being sent goes on as far as it is held.
+    /// The origins have another one in its place: nobody opens this version any more, and what is
+    /// being sent of it ends with its own bytes.
+    pub(crate) fn replace_version(&self, version: &Version) {
+        let is_read = reading::replace(self.disk.pins(), version.number, &version.life);
+        self.brief.dropped(version.number);
+        if is_read {
+            self.memory.hide_version(version);
+        } else {
+            self.memory.drop_version(version);
+        }
+        let place = &version.place;
+        self.disk.replace(&place.space, &place.key, version.number);
+    }
+
+    /// Nobody opens this version any more, and what is held of it goes; what is being sent goes on
+    /// as far as it comes from elsewhere.
     pub(crate) fn drop_version(&self, version: &Version) {
         version.life.retire();
         self.brief.dropped(version.number);

@@ -39,7 +39,8 @@ pub(crate) struct Reader {
     ahead: Option<Attached>,
     ready: VecDeque<Bytes>,
     file: Option<OnDisk>,
-    pin: Option<Pin>,
+    /// Keeps what is held in its place.
+    _pin: Pin,
     absent: (u32, u32),
 }
 
@@ -54,6 +55,7 @@ impl Reader {
         parts: &Arc<Parts>,
         source: &Arc<dyn Source>,
         version: &Arc<Version>,
+        pin: Pin,
         plan: Plan,
         range: ByteRange,
     ) -> Self {
@@ -68,7 +70,7 @@ impl Reader {
             ahead: None,
             ready: VecDeque::new(),
             file: None,
-            pin: None,
+            _pin: pin,
             absent: (0, 0),
         }
     }
@@ -173,8 +175,6 @@ impl Reader {
         }
         let n = slice_of(self.at);
         if self.file.as_ref().is_none_or(|file| file.n != n) {
-            self.pin
-                .get_or_insert_with(|| self.parts.disk.pin(self.version.number));
             let row = self.parts.slice_row(&self.version, n).await?;
             self.file = Some(OnDisk { n, row, file: None });
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use cache::{Answer, Cache, DiskSettings, Settings, Source};
 use http::HeaderValue;
@@ -15,13 +15,13 @@ use object::{ObjectKey, Part};
 use origin_resolver::{
     Bandwidth, BuildError, GuardedOrigin, Names, OriginObserver, Resolver, build,
 };
-use state::{Egress, StateDirectory};
+use state::StateDirectory;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{self, CacheTier, Config};
-use crate::egress::Allowance;
+use crate::lending::Allowances;
 use crate::located::Located;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::promotion::Promotions;
@@ -44,7 +44,7 @@ pub(crate) struct App {
     /// `None` where no route promotes.
     pub(crate) promotions: Option<Promotions>,
     /// What may be read in the background, of the origins with `max_egress`.
-    pub(crate) allowances: BTreeMap<Box<str>, Arc<Allowance>>,
+    pub(crate) allowances: Arc<Allowances>,
     /// Bodies being sent at one time.
     pub(crate) bodies: Arc<Semaphore>,
     /// Types found by looking at an object's first bytes, so that a HEAD or a range does not read
@@ -122,7 +122,8 @@ impl App {
         tasks: &TaskTracker,
         keeping: Option<Keeping>,
     ) -> Result<Arc<Self>, BuildError> {
-        let allowances = allowances(config, keeping.as_ref());
+        let spent = keeping.as_ref().map(|keeping| keeping.state.egress());
+        let allowances = Arc::new(Allowances::new(config, spent.unwrap_or_default()));
         let origins = guard_origins(config, tasks, |name| {
             metrics.origin(name, allowances.get(name).cloned())
         })?;
@@ -244,25 +245,10 @@ impl App {
         })
     }
 
-    /// What may be read from an origin in the background, where that is limited.
-    pub(crate) fn allowance(&self, origin: &str) -> Option<&Arc<Allowance>> {
-        self.allowances.get(origin)
-    }
-
-    /// What was read from the origins with `max_egress`.
-    pub(crate) fn egress(&self) -> BTreeMap<String, Egress> {
-        let now = SystemTime::now();
-        self.allowances
-            .iter()
-            .map(|(name, allowance)| (name.to_string(), allowance.spent(now)))
-            .collect()
-    }
-
     /// Tells the metrics what depends on the moment.
     pub(crate) fn refresh_metrics(&self) {
-        let now = SystemTime::now();
-        for (name, allowance) in &self.allowances {
-            self.metrics.budget_left(name, allowance.left(now));
+        for (name, bytes) in self.allowances.left() {
+            self.metrics.budget_left(name, bytes);
         }
         if let Some(promotions) = &self.promotions {
             self.metrics.waiting(promotions.waiting());
@@ -298,23 +284,6 @@ impl App {
     pub(crate) fn version_hash(&self, version: impl std::hash::Hash) -> u64 {
         self.seed.hash_one(version)
     }
-}
-
-/// What is left of each origin's `max_egress`.
-fn allowances(config: &Config, keeping: Option<&Keeping>) -> BTreeMap<Box<str>, Arc<Allowance>> {
-    let mut spent = keeping
-        .map(|keeping| keeping.state.egress())
-        .unwrap_or_default();
-    config
-        .origins
-        .iter()
-        .filter_map(|origin| {
-            let name = &origin.settings.name;
-            let spent = spent.remove(&**name).unwrap_or_default();
-            let allowance = Allowance::new(origin.max_egress?, spent);
-            Some((name.clone(), Arc::new(allowance)))
-        })
-        .collect()
 }
 
 /// Every origin of a configuration that is not retired.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -21,6 +22,10 @@ use serde::Serialize;
 use state::control_socket;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+
+/// A gateway that is restarted is waited for so often, and so long each time.
+const PATIENCE: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A bound control socket.
 pub(crate) struct ControlSocket {
@@ -100,7 +105,29 @@ pub(crate) async fn call(
     Ok(answer)
 }
 
-/// The same for an answer that need not fit into memory.
+/// The same, and waits for a gateway that is being restarted. What is asked must do no harm when
+/// it is asked twice.
+///
+/// # Errors
+/// It does not come back, refuses, or breaks off again and again.
+pub(crate) async fn call_patiently(
+    directory: &Path,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<Vec<u8>, CallError> {
+    let mut tries = 1;
+    loop {
+        match call(directory, Method::POST, path, Some(body)).await {
+            Err(CallError::NotRunning(_) | CallError::Broken { .. }) if tries < PATIENCE => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+/// The same as [`call`] for an answer that need not fit into memory.
 ///
 /// # Errors
 /// Also what `take` says.
@@ -186,6 +213,12 @@ where
             return Ok(());
         }
         let text = String::from_utf8_lossy(&refusal).trim().to_owned();
+        // A gateway of another version may not know what it was asked.
+        let text = if text.is_empty() {
+            format!("the running gateway answers {status}")
+        } else {
+            text
+        };
         Err(CallError::Refused(text))
     };
     let mut asked = std::pin::pin!(asked);

@@ -269,11 +269,12 @@ async fn keep(app: &App, state: &Arc<StateDirectory>, stop: CancellationToken) {
         now: || app.learned_canaries(),
         write: StateDirectory::keep_canaries,
     };
+    let allowances = Arc::clone(&app.allowances);
     let egress = Kept {
         what: "what was read from origins",
         every: COUNT_EVERY,
-        now: || app.egress(),
-        write: StateDirectory::keep_egress,
+        now: || app.allowances.spent(),
+        write: move |state: &StateDirectory, _: &_| allowances.keep(state),
     };
     tokio::join!(
         canaries.until(state.canaries(), state, stop.clone()),
@@ -282,22 +283,27 @@ async fn keep(app: &App, state: &Arc<StateDirectory>, stop: CancellationToken) {
 }
 
 /// Something that is written down when it has changed.
-struct Kept<N, T> {
+struct Kept<N, W> {
     what: &'static str,
     every: Duration,
     now: N,
-    write: fn(&StateDirectory, &T) -> std::io::Result<()>,
+    write: W,
 }
 
-impl<N: Fn() -> T, T: PartialEq + Clone + Send + 'static> Kept<N, T> {
-    async fn until(self, mut kept: T, state: &Arc<StateDirectory>, stop: CancellationToken) {
+impl<N, W> Kept<N, W> {
+    async fn until<T>(self, mut kept: T, state: &Arc<StateDirectory>, stop: CancellationToken)
+    where
+        N: Fn() -> T,
+        T: PartialEq + Clone + Send + 'static,
+        W: Fn(&StateDirectory, &T) -> std::io::Result<()> + Clone + Send + 'static,
+    {
         loop {
             let pause = tokio::time::sleep(self.every);
             let ending = stop.run_until_cancelled(pause).await.is_none();
             let now = (self.now)();
             if now != kept {
                 // Not here: a disk that hangs must hold up neither the listeners nor the end.
-                let (state, written, write) = (Arc::clone(state), now.clone(), self.write);
+                let (state, written, write) = (Arc::clone(state), now.clone(), self.write.clone());
                 let write = tokio::task::spawn_blocking(move || write(&state, &written));
                 let what = self.what;
                 match tokio::time::timeout(KEEP_WITHIN, write).await {

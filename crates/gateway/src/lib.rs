@@ -16,6 +16,7 @@ mod event;
 mod explain;
 pub mod gateway;
 pub mod http;
+mod lending;
 mod located;
 mod log;
 mod media;

@@ -3,8 +3,6 @@
 //! Asks before and after whether the key may be copied at all. Whatever it has stored and could
 //! not verify it takes back, and never what somebody else has put in its place.
 
-use std::time::Duration;
-
 use futures_util::StreamExt;
 use object::{Interruption, ObjectBody, ObjectHead, ObjectKey};
 use origin_resolver::{Failure, Kept, Put, PutError, Reason, Reply, Stored};
@@ -16,12 +14,8 @@ use crate::estimate::{Verify, held_mib};
 use crate::fingerprint::Mark;
 use crate::knowledge::{Forgetful, Verified};
 use crate::migration::Migration;
+use crate::reading::{TRIES, pause};
 use crate::record::{Item, Left, Outcome};
-
-/// How often an object is tried, where trying again may help.
-const TRIES: u32 = 7;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What became of an item.
 pub(crate) struct Copied {
@@ -62,18 +56,23 @@ impl Migration {
             if let Some(barred) = self.barred(&item.key).await? {
                 return Ok(left(barred));
             }
-            let trouble = match self.attempt(item).await {
+            let mut is_paid = false;
+            let trouble = match self.attempt(item, &mut is_paid).await {
                 Ok(copy) => return self.afterwards(item, copy).await,
                 Err(trouble) => trouble,
             };
             match trouble {
                 Trouble::Left(why) => return Ok(left(why)),
+                // What it brings then are other bytes.
                 Trouble::Changed(_) if changes == 0 => changes += 1,
-                // Each of these has cost the whole object.
+                // Nobody was told that it would be read, and billed, twice.
+                Trouble::Passing(why, reason) if is_paid => {
+                    let why = format!("{why}; it is read again by the next run only");
+                    return Ok(failed(item, why, reason));
+                }
                 Trouble::Passing(_, None) if spoiled == 0 => spoiled += 1,
                 Trouble::Passing(_, Some(_)) if tries < TRIES => {
-                    let pause = FIRST_PAUSE.saturating_mul(1 << (tries - 1));
-                    tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+                    tokio::time::sleep(pause(tries)).await;
                     tries += 1;
                 }
                 Trouble::Changed(why) => return Ok(failed(item, why, None)),
@@ -94,8 +93,9 @@ impl Migration {
         }))
     }
 
-    /// One attempt: the source's body into the target, and what the target says of it.
-    async fn attempt(&self, item: &Item) -> Result<Copy, Trouble> {
+    /// One attempt: the source's body into the target, and what the target says of it. Notes
+    /// whether bytes of the source were paid for.
+    async fn attempt(&self, item: &Item, is_paid: &mut bool) -> Result<Copy, Trouble> {
         // Before the source is asked, which would not wait for long.
         let held = if self.to.is_bucket() {
             held_mib(item.size_bytes)
@@ -106,7 +106,7 @@ impl Migration {
         if let Some(mark) = item.replaces {
             self.is_still(&item.key, mark).await?;
         }
-        let reply = match self.from.fetch(&item.key).await {
+        let reply = match self.from.fetch(&item.key, item.size_bytes).await {
             Asked::Found(reply) => reply,
             Asked::Missing => return Err(Trouble::Left(Left::Vanished)),
             Asked::Unknown(failure) => return Err(of_failure(&failure)),
@@ -114,15 +114,18 @@ impl Migration {
         let Reply {
             head, aside, body, ..
         } = reply;
+        *is_paid = self.from.is_bucket();
         // It may have been written anew since it was listed: the newest version is what is wanted.
         let length = head.length.unwrap_or(item.size_bytes);
         let put = Put {
             key: item.key.clone(),
             length,
+            // With a checksum that is known before, a bucket is sent the body as it comes, and
+            // what it did not take would have to be read again.
             md5: head
                 .proofs
                 .md5
-                .filter(|tag| tag.parts.is_none())
+                .filter(|tag| tag.parts.is_none() && !self.from.is_bucket())
                 .map(|tag| tag.digest),
             kept: Kept::of(&head, &aside),
             body: self.passing(body),
@@ -189,7 +192,7 @@ impl Migration {
                 }
                 other => Err(not_there(&other)),
             },
-            Verify::Read => match self.to.fetch(key).await {
+            Verify::Read => match self.to.fetch(key, *length).await {
                 Asked::Found(reply) => self.compare(reply.body, stored).await,
                 other => Err(not_there(&other)),
             },
@@ -297,7 +300,8 @@ fn of_put(error: PutError) -> Trouble {
         PutError::Exists => Trouble::Left(Left::Appeared),
         PutError::Refused(failure) | PutError::Unanswered(failure) => of_failure(&failure),
         PutError::Broken(error) => match error.kind {
-            Interruption::Changed | Interruption::Protocol => Trouble::Changed(error.to_string()),
+            Interruption::Changed => Trouble::Changed(error.to_string()),
+            Interruption::Protocol => Trouble::Passing(error.to_string(), None),
             Interruption::Cut | Interruption::Stalled => {
                 Trouble::Passing(error.to_string(), Some(Reason::Connect))
             }

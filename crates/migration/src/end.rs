@@ -5,14 +5,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use object::{ObjectHead, ObjectKey, Part};
+use object::{ByteRange, ObjectHead, ObjectKey, Part, Validator};
 use origin_resolver::{
-    Capacity, Cursor, Failure, GuardedOrigin, Kind, Means, Page, Put, PutError, Reason, Reply,
-    Stored, Verdict, VerdictLabel,
+    Bandwidth, Budget, Capacity, Cursor, Failure, GuardedOrigin, Kind, Means, Page, Put, PutError,
+    Reason, Reply, Stored, Verdict, VerdictLabel,
 };
 
 use crate::difference::Seen;
 use crate::fingerprint::Mark;
+use crate::reading;
 
 /// Where objects are copied from, or to.
 #[derive(Clone)]
@@ -39,9 +40,17 @@ impl End {
         }
     }
 
-    /// The same, where reading may use this.
-    pub(crate) fn with(self, means: Means) -> Self {
-        Self { means, ..self }
+    /// The same, where reading is no faster than this.
+    pub(crate) fn at(mut self, bandwidth: Option<Arc<Bandwidth>>) -> Self {
+        self.means.bandwidth = bandwidth;
+        self
+    }
+
+    /// The same, where reading may take bytes from this.
+    #[must_use]
+    pub fn within(mut self, budget: Option<Arc<dyn Budget>>) -> Self {
+        self.means.budget = budget;
+        self
     }
 
     /// Its name in the configuration.
@@ -98,10 +107,19 @@ impl End {
         }
     }
 
-    /// The whole object as it is now; a *missing* only where canaries vouch for it.
-    pub(crate) async fn fetch(&self, key: &ObjectKey) -> Asked<Reply> {
+    /// The whole object as it is now, of about `expected_bytes`: it is not asked for what the
+    /// budget does not have. A *missing* only where canaries vouch for it. The body of a bucket's
+    /// object goes on where it breaks off.
+    pub(crate) async fn fetch(&self, key: &ObjectKey, expected_bytes: u64) -> Asked<Reply> {
         let part = Part::Whole;
-        match self.origin.fetch(key, part, None, &self.means).await {
+        let means = Means {
+            expected_bytes,
+            ..self.means.clone()
+        };
+        match self.origin.fetch(key, part, None, &means).await {
+            Verdict::Found(reply) if self.is_bucket() => {
+                Asked::Found(reading::continuing(self, key, reply))
+            }
             Verdict::Found(reply) => Asked::Found(reply),
             Verdict::Unknown(failure) => Asked::Unknown(failure),
             Verdict::Missing | Verdict::Withheld => match self.vouch(key).await {
@@ -112,6 +130,25 @@ impl End {
                     Asked::Unknown(Failure::new(Reason::Protocol, what))
                 }
             },
+        }
+    }
+
+    /// The rest of this version of an object.
+    pub(crate) async fn rest(
+        &self,
+        key: &ObjectKey,
+        rest: ByteRange,
+        only: Validator,
+    ) -> Asked<Reply> {
+        let part = Part::Range(reading::part(rest));
+        let means = Means {
+            expected_bytes: rest.length(),
+            ..self.means.clone()
+        };
+        match self.origin.fetch(key, part, Some(only), &means).await {
+            Verdict::Found(reply) => Asked::Found(reply),
+            Verdict::Missing | Verdict::Withheld => Asked::Missing,
+            Verdict::Unknown(failure) => Asked::Unknown(failure),
         }
     }
 

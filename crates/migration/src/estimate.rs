@@ -152,6 +152,13 @@ pub enum Shortfall {
         /// What is left of the budget.
         left: u64,
     },
+    /// The target's is, for reading the copies again.
+    Comparing {
+        /// What would be read there.
+        needed: u64,
+        /// What is left of the budget.
+        left: u64,
+    },
 }
 
 /// Whether what is planned fits.
@@ -160,8 +167,9 @@ pub enum Shortfall {
 /// The first thing that does not.
 pub(crate) fn fits(
     tally: &Tally,
+    estimate: &Estimate,
     capacity: Option<Capacity>,
-    egress_left: Option<u64>,
+    egress_left: (Option<u64>, Option<u64>),
 ) -> Result<(), Shortfall> {
     let planned = tally.planned();
     if let Some(Capacity {
@@ -183,8 +191,12 @@ pub(crate) fn fits(
         }
     }
     match egress_left {
-        Some(left) if planned.bytes > left => Err(Shortfall::Egress {
-            needed: planned.bytes,
+        (Some(left), _) if estimate.source_bytes > left => Err(Shortfall::Egress {
+            needed: estimate.source_bytes,
+            left,
+        }),
+        (_, Some(left)) if estimate.target_bytes > left => Err(Shortfall::Comparing {
+            needed: estimate.target_bytes,
             left,
         }),
         _ => Ok(()),
@@ -205,6 +217,10 @@ impl fmt::Display for Shortfall {
             Self::Egress { needed, left } => write!(
                 f,
                 "{needed} bytes would be read at the source, and its max_egress leaves {left}"
+            ),
+            Self::Comparing { needed, left } => write!(
+                f,
+                "{needed} bytes would be read at the target to verify them, and its max_egress leaves {left}"
             ),
         }
     }
@@ -254,24 +270,33 @@ mod tests {
                 free_inodes,
             })
         };
-        assert_eq!(fits(&tally, capacity(12_288, 2), Some(5010)), Ok(()));
-        assert_eq!(fits(&tally, None, None), Ok(()));
-        let too_small = fits(&tally, capacity(12_287, 2), None).unwrap_err();
+        let fits = |tally: &Tally, capacity, source, target| {
+            let estimate = Estimate::new(tally, Verify::Read, None, true);
+            fits(tally, &estimate, capacity, (source, target))
+        };
+        let enough = Some(5010);
+        assert_eq!(fits(&tally, capacity(12_288, 2), enough, enough), Ok(()));
+        assert_eq!(fits(&tally, None, None, None), Ok(()));
+        let too_small = fits(&tally, capacity(12_287, 2), None, None).unwrap_err();
         assert_eq!(
             too_small.to_string(),
             "the copies take 12288 bytes, and the target's disk has room for 12287"
         );
         assert!(matches!(
-            fits(&tally, capacity(u64::MAX, 1), None),
+            fits(&tally, capacity(u64::MAX, 1), None, None),
             Err(Shortfall::Inodes { needed: 2, free: 1 })
         ));
         assert!(matches!(
-            fits(&tally, None, Some(5009)),
+            fits(&tally, None, Some(5009), None),
             Err(Shortfall::Egress { left: 5009, .. })
+        ));
+        assert!(matches!(
+            fits(&tally, None, enough, Some(5009)),
+            Err(Shortfall::Comparing { left: 5009, .. })
         ));
         let nothing = Tally::default();
         assert_eq!(nothing.planned(), Sum::default());
-        assert_eq!(fits(&nothing, capacity(0, 0), Some(0)), Ok(()));
+        assert_eq!(fits(&nothing, capacity(0, 0), Some(0), Some(0)), Ok(()));
     }
 
     #[test]

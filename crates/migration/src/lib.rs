@@ -22,6 +22,7 @@ mod log;
 mod migration;
 mod options;
 mod progress;
+mod reading;
 mod record;
 mod report;
 mod selection;

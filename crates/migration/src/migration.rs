@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use object::ObjectKey;
-use origin_resolver::{Bandwidth, Means};
+use origin_resolver::Bandwidth;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -49,13 +49,9 @@ impl Migration {
     pub fn new(from: End, to: End, options: Options, knowledge: Arc<dyn Knowledge>) -> Self {
         // Reading again to compare is as slow as copying: the limit is on all that moves.
         let bandwidth = options.bandwidth.map(Bandwidth::new);
-        let reading = |budget| Means {
-            bandwidth: bandwidth.clone(),
-            budget,
-        };
         Self {
-            from: from.with(reading(options.budget.clone())),
-            to: to.with(reading(None)),
+            from: from.at(bandwidth.clone()),
+            to: to.at(bandwidth),
             options: Arc::new(options),
             knowledge,
             progress: Arc::default(),
@@ -87,7 +83,8 @@ impl Migration {
         let tally = journal.look(|journal| journal.standing().tally);
         if !is_ready {
             let capacity = self.to.capacity().await;
-            let fits = fits(&tally, capacity, self.options.egress_left);
+            let estimate = self.estimate(&tally, self.options.verify);
+            let fits = fits(&tally, &estimate, capacity, self.options.egress_left);
             if self.options.dry_run {
                 return self.report(&journal, fits.err()).await;
             }

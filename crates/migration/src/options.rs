@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use object::{Digest, ObjectKey};
-use origin_resolver::Budget;
 use sha2::{Digest as _, Sha256};
 
 use crate::estimate::Verify;
@@ -24,10 +23,8 @@ pub struct Options {
     pub jobs: usize,
     /// How fast, all of them together, in bytes per second.
     pub bandwidth: Option<u64>,
-    /// Who says whether more may be read at the source.
-    pub budget: Option<Arc<dyn Budget>>,
-    /// Bytes that may still be read at the source for background work.
-    pub egress_left: Option<u64>,
+    /// Bytes that may still be read for background work, at the source and at the target.
+    pub egress_left: (Option<u64>, Option<u64>),
     /// Only list, compare and count.
     pub dry_run: bool,
 }

@@ -2,41 +2,22 @@
 //!
 //! It takes at most half of the requests that the origin is given, none while the breaker has
 //! tripped, and tries again later where that may help. Keys are the route's, in both directions.
-//! What is copied, and why, is decided elsewhere; what may be spent is asked of a [`Budget`].
+//! What is copied, and why, is decided elsewhere; what may be spent is asked of a [`crate::Budget`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use object::{BodyError, Interruption, ObjectBody, ObjectKey, Validator};
+use object::{ObjectKey, Validator};
 use tokio::time::Instant;
 
-use crate::bandwidth::Bandwidth;
+use crate::budget::{Reserved, Unaffordable};
 use crate::guarded::Purpose;
+use crate::turns::NEXT_SECOND;
 use crate::{
-    Cursor, Erased, Extent, Failure, GuardedOrigin, Misfit, Page, Part, Put, PutError, Question,
-    Reason, Reply, Store, Stored, Turns, Unfit, Verdict, backoff,
+    Cursor, Erased, Extent, Failure, GuardedOrigin, Means, Misfit, Page, Part, Put, PutError,
+    Question, Reason, Reply, Store, Stored, Turns, Unfit, Verdict, backoff,
 };
-
-/// While the requests of a second are used up.
-const NEXT_SECOND: Duration = Duration::from_secs(1);
-
-/// Who says whether more may be read from an origin in the background.
-pub trait Budget: Send + Sync {
-    /// Spends so many bytes if they are there; nothing is spent where they are not. Zero asks
-    /// whether anything is left.
-    fn take(&self, bytes: u64) -> bool;
-}
-
-/// What background work may use.
-#[derive(Clone, Default)]
-pub struct Means {
-    /// How fast bytes are moved.
-    pub bandwidth: Option<Arc<Bandwidth>>,
-    /// How many bytes may be read.
-    pub budget: Option<Arc<dyn Budget>>,
-}
 
 impl GuardedOrigin {
     /// Some objects whose keys on the route begin with `prefix`; see [`Store::list`]. Keys are
@@ -116,11 +97,15 @@ impl GuardedOrigin {
             only,
             ..Question::new(own, part)
         };
+        let reserved = match &means.budget {
+            Some(budget) => match Reserved::take(budget, means.expected_bytes).await {
+                Ok(reserved) => Some(reserved),
+                Err(why) => return Verdict::Unknown(self.unaffordable(&why)),
+            },
+            None => None,
+        };
         let mut tries = 0;
         loop {
-            if means.budget.as_ref().is_some_and(|budget| !budget.take(0)) {
-                return Verdict::Unknown(self.spent());
-            }
             if let Err(failure) = self.own_turn().await {
                 return Verdict::Unknown(failure);
             }
@@ -130,7 +115,7 @@ impl GuardedOrigin {
             let verdict = self.judge(&question, answer).await;
             self.observe(&verdict, began.elapsed());
             let failure = match verdict {
-                Verdict::Found(reply) => return self.afford(reply, means),
+                Verdict::Found(reply) => return self.afford(reply, reserved, means).await,
                 Verdict::Unknown(failure) => failure,
                 other => return other,
             };
@@ -193,31 +178,29 @@ impl GuardedOrigin {
         })
     }
 
-    fn spent(&self) -> Failure {
-        let what = format!("{}: what may be read from it is used up", self.name());
-        Failure::new(Reason::Budget, what)
+    fn unaffordable(&self, why: &Unaffordable) -> Failure {
+        Failure::new(Reason::Budget, format!("{}: {why}", self.name()))
     }
 
-    /// Takes the body's bytes from the budget, all at once where their number is known.
-    fn afford(&self, reply: Reply, means: &Means) -> Verdict<Reply> {
-        let mut reply = reply;
-        if let Some(budget) = &means.budget {
-            match reply.extent {
-                Extent::None | Extent::Unsatisfiable => {}
-                Extent::Bytes(range) if budget.take(range.length()) => {}
-                Extent::Bytes(_) => return Verdict::Unknown(self.spent()),
-                Extent::Unbounded => {
-                    let (budget, failure) = (Arc::clone(budget), self.spent());
-                    reply.body = ObjectBody::new(reply.body.map(move |chunk| {
-                        let chunk = chunk?;
-                        if budget.take(chunk.len() as u64) {
-                            return Ok(chunk);
-                        }
-                        let what = failure.what.clone();
-                        Err(BodyError::new(Interruption::Cut, what))
-                    }));
-                }
+    /// Has the body's bytes paid, all at once where their number is known.
+    async fn afford(
+        &self,
+        mut reply: Reply,
+        reserved: Option<Reserved>,
+        means: &Means,
+    ) -> Verdict<Reply> {
+        if let Some(mut reserved) = reserved {
+            let bytes = match reply.extent {
+                Extent::None | Extent::Unsatisfiable => Some(0),
+                Extent::Bytes(range) => Some(range.length()),
+                Extent::Unbounded => None,
+            };
+            if let Some(bytes) = bytes
+                && let Err(why) = reserved.become_bytes(bytes).await
+            {
+                return Verdict::Unknown(self.unaffordable(&why));
             }
+            reply.body = reserved.pay_for(reply.body);
         }
         if let Some(bandwidth) = &means.bandwidth {
             reply.body = bandwidth.slowed(reply.body);
@@ -244,32 +227,8 @@ impl GuardedOrigin {
             let what = format!("{}: it is being left alone after failures", self.name());
             return Err(Failure::new(Reason::Breaker, what));
         }
-        loop {
-            let now = Instant::now();
-            let turn = self.health(|health| match &mut health.background_pace {
-                Some(pace) => pace.reserve(now),
-                None => Some(Duration::ZERO),
-            });
-            tokio::time::sleep(turn.unwrap_or(NEXT_SECOND)).await;
-            if turn.is_some() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Waits for one of the requests that everybody shares.
-    async fn shared_turn(&self) {
-        loop {
-            let now = Instant::now();
-            let turn = self.health(|health| match &mut health.pace {
-                Some(pace) => pace.reserve(now),
-                None => Some(Duration::ZERO),
-            });
-            tokio::time::sleep(turn.unwrap_or(NEXT_SECOND)).await;
-            if turn.is_some() {
-                return;
-            }
-        }
+        self.background_pace_turn().await;
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 //! Answers become verdicts here; what a *missing* or a 403 is worth is weighed in `judgement`.
 //! Nothing here knows of other origins.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -18,6 +18,7 @@ use crate::canaries::Canaries;
 use crate::pace::Pace;
 use crate::rounds::Rounds;
 use crate::tokens::Tokens;
+use crate::turns::SharedTurns;
 use crate::watched::WatchedBody;
 use crate::{
     Access, Answer, Extent, Failure, Origin, OriginObserver, OriginSettings, OriginState, Part,
@@ -46,6 +47,8 @@ pub struct GuardedOrigin {
     pub(crate) brackets: Rounds<bool>,
     /// One asks the canaries, the others wait for what they say.
     pub(crate) canary_turn: Semaphore,
+    /// Who else sends requests to it.
+    pub(crate) elsewhere: OnceLock<Arc<dyn SharedTurns>>,
 }
 
 /// What is remembered of an origin from one question to the next.
@@ -119,11 +122,17 @@ impl GuardedOrigin {
             health: Mutex::new(health),
             brackets: Rounds::new(),
             canary_turn: Semaphore::new(1),
+            elsewhere: OnceLock::new(),
             settings,
             origin,
             observer,
             tasks,
         })
+    }
+
+    /// From now on this is asked too before each request. It is told only once.
+    pub fn shares_turns(&self, turns: Arc<dyn SharedTurns>) {
+        let _ = self.elsewhere.set(turns);
     }
 
     /// Its name in the configuration.
@@ -293,6 +302,7 @@ impl GuardedOrigin {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+        self.turn_elsewhere().await;
         let slot = timeout(self.settings.first_byte_timeout, self.slots.acquire()).await;
         let Ok(Ok(_slot)) = slot else {
             return self.over_budget("too many requests wait for it");

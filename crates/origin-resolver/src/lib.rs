@@ -10,6 +10,7 @@ mod background;
 mod backoff;
 mod bandwidth;
 mod breaker;
+mod budget;
 mod canaries;
 mod examination;
 mod guarded;
@@ -27,12 +28,13 @@ mod rounds;
 mod settings;
 mod store;
 mod tokens;
+mod turns;
 mod verdict;
 mod walk;
 mod watched;
 
-pub use background::{Budget, Means};
 pub use bandwidth::Bandwidth;
+pub use budget::{Budget, Means, Unaffordable};
 pub use examination::Examination;
 pub use guarded::{GuardedOrigin, Standing};
 pub use names::Names;
@@ -50,6 +52,7 @@ pub use store::{
     Aside, Capacity, Cursor, Erased, Kept, Listed, Misfit, Page, Put, PutError, Store, Stored,
     Turns, Unfit, Unpaced,
 };
+pub use turns::SharedTurns;
 pub use verdict::{Failure, Reason, Verdict};
 pub use walk::{TrailStep, conclude};
 

@@ -43,6 +43,13 @@ impl Pace {
     }
 }
 
+impl Pace {
+    /// Whether a request need not wait now.
+    pub(crate) fn is_free(&self, now: Instant) -> bool {
+        self.clone().reserve(now) == Some(Duration::ZERO)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

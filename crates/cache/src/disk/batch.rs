@@ -103,9 +103,14 @@ impl<'t> Batch<'t> {
                 number,
                 hour,
             } => self.touch(&owner, number, hour)?,
-            Change::Remove { owner, number, why } => {
+            Change::Remove {
+                owner,
+                number,
+                why,
+                spare_readers,
+            } => {
                 if let Some((at, row)) = self.live(&owner, number)? {
-                    self.retire(&at, &row, why, false)?;
+                    self.retire(&at, &row, why, spare_readers)?;
                 }
             }
             Change::Evict { place, why } => self.evict(place, why)?,

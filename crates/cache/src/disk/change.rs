@@ -57,11 +57,12 @@ pub(super) enum Change {
         number: u64,
         hour: u32,
     },
-    /// Whether somebody reads it or not.
     Remove {
         owner: Owner,
         number: u64,
         why: Evicted,
+        /// Not before its last reader is done.
+        spare_readers: bool,
     },
     /// Unless somebody reads it.
     Evict {

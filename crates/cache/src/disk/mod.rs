@@ -61,7 +61,7 @@ pub use error::DiskError;
 pub(crate) use facts::{FirstBytes, Row, RowChange, SliceAt, SliceRow, VersionFacts};
 pub use facts::{Purge, Purged, Usage};
 pub use offline::{purge_offline, stat, verify};
-pub(crate) use pins::Pin;
+pub(crate) use pins::{Pin, Pins};
 pub use stat::{SpaceStat, Stat};
 pub use verify::{Verified, VerifyProgress};
 
@@ -317,8 +317,23 @@ impl Disk {
 
     /// Queues the removal of a version, read or not.
     pub(crate) fn remove(&self, space: &str, key: &ObjectKey, number: u64, why: Evicted) {
-        let owner = owner(space, key);
-        self.ask(Change::Remove { owner, number, why });
+        self.ask(Change::Remove {
+            owner: owner(space, key),
+            number,
+            why,
+            spare_readers: false,
+        });
+    }
+
+    /// Queues the removal of a version whose place was taken. What is read of it stays until its
+    /// last reader is done.
+    pub(crate) fn replace(&self, space: &str, key: &ObjectKey, number: u64) {
+        self.ask(Change::Remove {
+            owner: owner(space, key),
+            number,
+            why: Evicted::Replaced,
+            spare_readers: true,
+        });
     }
 
     fn ask(&self, change: Change) -> bool {
@@ -386,6 +401,11 @@ impl Disk {
     /// Keeps a version from being evicted.
     pub(crate) fn pin(&self, number: u64) -> Pin {
         self.common.pins.pin(number)
+    }
+
+    /// The versions that somebody reads.
+    pub(crate) fn pins(&self) -> &Arc<Pins> {
+        &self.common.pins
     }
 
     /// Whether nothing goes for having been inactive, because nobody knows what the origins have.

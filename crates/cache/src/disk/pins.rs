@@ -3,14 +3,16 @@
 //! Says nothing of purges: what is purged goes, read or not.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use crate::sync::Mutex;
 
 /// The numbers of versions that are being read.
 #[derive(Debug, Default)]
-pub(super) struct Pins(Mutex<HashMap<u64, usize>>);
+pub(crate) struct Pins(Mutex<HashMap<u64, usize>>);
 
 impl Pins {
-    pub(super) fn pin(self: &Arc<Self>, number: u64) -> Pin {
+    pub(crate) fn pin(self: &Arc<Self>, number: u64) -> Pin {
         self.with(|pins| *pins.entry(number).or_default() += 1);
         Pin {
             pins: Arc::clone(self),
@@ -18,12 +20,12 @@ impl Pins {
         }
     }
 
-    pub(super) fn is_pinned(&self, number: u64) -> bool {
+    pub(crate) fn is_pinned(&self, number: u64) -> bool {
         self.with(|pins| pins.contains_key(&number))
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<u64, usize>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.lock())
     }
 }
 

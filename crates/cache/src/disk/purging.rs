@@ -108,7 +108,12 @@ pub(super) fn sweep_blocking(
                 return Ok(false);
             };
             let why = Evicted::Replaced;
-            slot.send(Change::Remove { owner, number, why });
+            slot.send(Change::Remove {
+                owner,
+                number,
+                why,
+                spare_readers: false,
+            });
         }
         if walk.done {
             break;

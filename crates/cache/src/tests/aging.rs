@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use object::{ByteRange, Part};
+use futures_util::StreamExt;
+use object::{ByteRange, ObjectBody, Part};
 
 use super::fake::{Object, Says};
 use super::fixture::{Fixture, eventually, name, noise, read};
-use crate::{Served, Standing};
+use crate::{Keep, Refused, Served, Standing};
 
 const HOUR: Duration = Duration::from_hours(1);
 const LONG: Duration = Duration::from_hours(24 * 91);
@@ -209,4 +210,88 @@ async fn what_is_withdrawn_is_remembered_for_moments_like_what_is_missing() {
         assert_eq!(name(&fixture.open("a", Part::Whole).await), "withdrawn");
     }
     assert_eq!(fixture.source.asked().len(), 1);
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// A response of which the first bytes have been read when another version takes the place of
+/// its own, and its place on the disk too.
+async fn replaced_meanwhile(memory_bytes: u64, keep: Keep, length: usize) -> (Fixture, ObjectBody) {
+    let fixture = Fixture::with(|settings| settings.memory_bytes = memory_bytes).await;
+    let object = |seed, tag| Object {
+        keep,
+        ..Object::of(noise(length, seed), tag)
+    };
+    fixture.source.has("a", object(1, "a"));
+    let is_kept = async |files| {
+        let usage = fixture.cache.usage();
+        let on_disk = keep == Keep::Memory || (usage.entries, usage.files) == (1, files);
+        on_disk && fixture.get("a", Part::Whole).await.0 == Served::Hit
+    };
+    let files = length.div_ceil(MIB) as u64;
+    fixture.get("a", Part::Whole).await.1.unwrap();
+    eventually("it is kept", async || is_kept(files).await).await;
+    let mut held = fixture.held("a", Part::Whole).await;
+    let whole = ByteRange::whole(held.total());
+    let mut body = held.begin(whole, Part::Whole).await.unwrap();
+    body.next().await.unwrap().unwrap();
+    fixture.source.has("a", object(2, "b"));
+    fixture.pass(LONG);
+    eventually("the new one is served", async || {
+        fixture.get("a", Part::Whole).await.1.unwrap() == noise(length, 2)
+    })
+    .await;
+    // Its row has taken the place of the old one's, and the files of both are there.
+    eventually("it is kept", async || is_kept(2 * files).await).await;
+    fixture.source.forget_asked();
+    (fixture, body)
+}
+
+#[tokio::test]
+async fn a_response_whose_version_is_replaced_meanwhile_ends_with_the_bytes_it_began_with() {
+    let much = 256 * MIB as u64;
+    for (memory_bytes, keep, length) in [
+        (0, Keep::Disk, 3 * MIB),
+        (0, Keep::Disk, 500_000),
+        (much, Keep::Disk, 3 * MIB),
+        (much, Keep::Memory, 3 * MIB),
+        (much, Keep::Memory, 500_000),
+    ] {
+        let (fixture, body) = replaced_meanwhile(memory_bytes, keep, length).await;
+        let rest = read(body).await.unwrap();
+        assert!(noise(length, 1).ends_with(&rest) && rest.len() + MIB >= length);
+        assert_eq!(fixture.source.asked(), Vec::<String>::new());
+        if keep == Keep::Disk {
+            eventually(
+                "the old one goes when nobody reads it any more",
+                async || fixture.cache.usage().files == length.div_ceil(MIB) as u64,
+            )
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_whose_version_was_replaced_is_cut_by_an_erasure_all_the_same() {
+    for length in [3 * MIB, 500_000] {
+        let (fixture, mut body) = replaced_meanwhile(0, Keep::Disk, length).await;
+        fixture.erase("a").await;
+        assert!(body.next().await.unwrap().is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_has_not_begun_is_of_the_new_version() {
+    let (fixture, _) = replaced_meanwhile(0, Keep::Disk, 3 * MIB).await;
+    let mut held = fixture.held("a", Part::Whole).await;
+    fixture.source.has("a", Object::of(noise(3 * MIB, 3), "c"));
+    fixture.pass(LONG);
+    eventually("the new one is served", async || {
+        fixture.get("a", Part::Whole).await.1.unwrap() == noise(3 * MIB, 3)
+    })
+    .await;
+    let begun = held
+        .begin(ByteRange::whole(held.total()), Part::Whole)
+        .await;
+    assert_eq!(begun.err(), Some(Refused::Changed));
 }

@@ -113,6 +113,23 @@ async fn a_body_that_is_passed_through_is_cut_by_an_erasure() {
 }
 
 #[tokio::test]
+async fn what_a_response_has_just_ended_with_is_kept_over_a_stop_in_order() {
+    for length in [1000, 2 * MIB + 1000] {
+        let fixture = Fixture::new().await;
+        let bytes = noise(length, 4);
+        fixture.source.has("a", Object::of(bytes.clone(), "a"));
+        assert!(fixture.get("a", Part::Whole).await.1.unwrap() == bytes);
+        fixture.cache.close().await;
+        let fixture = fixture.restarted().await;
+        fixture.source.forget_asked();
+        let (served, read) = fixture.get("a", Part::Whole).await;
+        assert_eq!(served, Served::Hit);
+        assert!(read.unwrap() == bytes);
+        assert_eq!(fixture.source.asked(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
 async fn without_a_usable_disk_memory_serves_and_slices_are_asked_for_one_by_one() {
     let fixture = Fixture::with(|settings| {
         settings.disk.directory = "/proc/no-cache-can-be-made-here".into();

@@ -6,6 +6,7 @@ mod auditing;
 mod authority;
 mod exchange;
 mod keeping;
+mod lending;
 mod migrating;
 mod purge;
 mod rehearsal;
@@ -58,6 +59,9 @@ pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
             )
             .route("/api/migration/recall", post(migrating::recall))
             .route("/api/migration/learn", post(migrating::learn))
+            .route("/api/budget/lend", post(lending::lend))
+            .route("/api/budget/return", post(lending::take_back))
+            .route("/api/budget/turns", post(lending::turns))
             .route("/api/audit/recall", post(auditing::recall))
             .route("/api/audit/standing", post(auditing::standing));
     }

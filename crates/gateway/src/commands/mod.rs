@@ -13,6 +13,7 @@ mod config_schema;
 mod deletions;
 mod explain;
 mod health;
+mod leases;
 mod man;
 mod migrate;
 mod misskey;
@@ -22,6 +23,7 @@ mod report;
 mod serve;
 mod state;
 mod tombstone;
+mod turns;
 
 use std::process::ExitCode;
 

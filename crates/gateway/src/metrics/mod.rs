@@ -137,6 +137,15 @@ impl Metrics {
         self.origins.budget.with_label_values(&[origin]).set(bytes);
     }
 
+    /// A command beside the gateway has read so much from an origin.
+    pub(crate) fn read_beside(&self, origin: &str, bytes: u64) {
+        let background = [origin, "background"];
+        self.origins
+            .bytes
+            .with_label_values(&background)
+            .inc_by(bytes);
+    }
+
     /// Receives the cache's events.
     pub(crate) fn cache_observer(&self) -> Arc<CacheMetrics> {
         Arc::clone(&self.cache)

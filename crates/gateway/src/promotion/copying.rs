@@ -146,11 +146,12 @@ impl<'a> Copying<'a> {
         let Source { held, head, aside } = source;
         let total = held.total();
         let absent = held.absent_bytes().await;
+        // What is read is counted as it comes; until then nobody else may have it.
+        let mut set_aside = None;
         if absent > 0 {
             let name = held.origin();
-            let allowance = self.app.allowance(&name);
-            if allowance.is_some_and(|allowance| !allowance.take_now(absent)) {
-                return Err(Outcome::Budget);
+            if let Some(allowance) = self.app.allowances.get(&name) {
+                set_aside = Some(allowance.set_aside(absent).ok_or(Outcome::Budget)?);
             }
             let mut origins = self.route.resolver.origins().iter();
             if let Some(from) = origins.find(|origin| origin.name() == &*name) {
@@ -173,9 +174,11 @@ impl<'a> Copying<'a> {
         };
         let means = Means {
             bandwidth: self.route.promote_bandwidth.clone(),
-            budget: None,
+            ..Means::default()
         };
-        match self.to.put(put, &means).await {
+        let stored = self.to.put(put, &means).await;
+        drop(set_aside);
+        match stored {
             Ok(stored) => Ok(stored),
             Err(PutError::Exists) => Err(Outcome::Present),
             Err(error) => {

@@ -129,3 +129,47 @@ async fn promote(app: &Arc<App>, job: &Job) -> Outcome {
     app.metrics.promoted(copying.to.name(), outcome);
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn app() -> Arc<App> {
+        let text = "[origins.old]\nkind = \"http\"\nurl = \"http://127.0.0.1:1/\"\n\
+                    [origins.disk]\nkind = \"filesystem\"\nroot = \"/nowhere\"\nwritable = true\n\
+                    [[routes]]\nurl = \"/\"\norigins = [\"disk\", \"old\"]\npromote_to = \"disk\"\n";
+        App::for_looking(&Config::parse("test.toml", text, []).unwrap().config).unwrap()
+    }
+
+    fn crowded(app: &App) -> String {
+        let text = app.metrics.text(None);
+        let line = "promotions_total{origin=\"disk\",result=\"crowded\"}";
+        let line = text.lines().find(|one| one.contains(line));
+        line.and_then(|line| line.split(' ').nth(1))
+            .unwrap_or("0")
+            .to_owned()
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_counted_and_waits_once_its_next_viewer_finds_some() {
+        let (app, promotions) = (app(), Promotions::new());
+        let offer = |n: usize| {
+            let key = ObjectKey::parse(&format!("k/{n}")).unwrap();
+            promotions.offer(&app, &app.routes[0], &key);
+        };
+        (0..WAITING).for_each(offer);
+        // Again: what waits is not offered twice.
+        (0..WAITING).for_each(offer);
+        assert_eq!((promotions.waiting(), &*crowded(&app)), (WAITING, "0"));
+        offer(WAITING);
+        offer(WAITING);
+        assert_eq!((promotions.waiting(), &*crowded(&app)), (WAITING, "2"));
+        let jobs = promotions.jobs.lock().unwrap().take();
+        let mut jobs = jobs.unwrap();
+        assert_eq!(jobs.recv().await.unwrap().key.as_str(), "k/0");
+        assert_eq!(promotions.waiting(), WAITING - 1);
+        offer(WAITING);
+        assert_eq!((promotions.waiting(), &*crowded(&app)), (WAITING, "2"));
+    }
+}

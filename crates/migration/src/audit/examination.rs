@@ -148,7 +148,9 @@ async fn prove(
             audit.reading_bytes.fetch_add(cost, Ordering::Relaxed);
             continue;
         }
-        best = homes[home].same_bytes(&audit.origin, &candidate.key).await;
+        best = homes[home]
+            .same_bytes(&audit.origin, &candidate.key, size)
+            .await;
         found[home] = Some(best.clone());
         if matches!(best, Finding::Proven(_)) {
             break;

@@ -141,8 +141,13 @@ impl Home {
     }
 
     /// Reads a key at both, and compares all bytes.
-    pub(crate) async fn same_bytes(&self, audited: &End, key: &ObjectKey) -> Finding {
-        match futures_util::future::try_join(digest(audited, key), digest(&self.end, key)).await {
+    pub(crate) async fn same_bytes(&self, audited: &End, key: &ObjectKey, size: u64) -> Finding {
+        match futures_util::future::try_join(
+            digest(audited, key, size),
+            digest(&self.end, key, size),
+        )
+        .await
+        {
             Ok((here, there)) if here == there => proven(Proof::Reading),
             Ok(_) => Finding::Content,
             Err(why) => Finding::Unknown(why.into()),
@@ -172,8 +177,8 @@ fn is_our_copy(there: &ObjectHead, question: Question<'_>) -> bool {
     is_ours && times.is_some_and(|(here, there)| end::to_seconds(here) <= end::to_seconds(there))
 }
 
-async fn digest(end: &End, key: &ObjectKey) -> Result<(u64, Digest), String> {
-    let mut reply = match end.fetch(key).await {
+async fn digest(end: &End, key: &ObjectKey, size: u64) -> Result<(u64, Digest), String> {
+    let mut reply = match end.fetch(key, size).await {
         Asked::Found(reply) => reply,
         Asked::Missing => return Err(format!("{}: it has gone", end.name())),
         Asked::Unknown(failure) => return Err(failure.to_string()),

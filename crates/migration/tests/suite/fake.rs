@@ -55,6 +55,8 @@ pub(crate) struct Shelf {
     pub(crate) unfit: Option<&'static str>,
     pub(crate) listings: AtomicU64,
     pub(crate) reads: AtomicU64,
+    /// Of bodies.
+    pub(crate) bytes: AtomicU64,
     pub(crate) heads: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) page: usize,
@@ -122,9 +124,18 @@ impl Shelf {
             Part::Head => (Extent::None, ObjectBody::empty()),
             Part::Whole | Part::Range(_) => {
                 let mut chunks = Vec::new();
-                let end = bytes.len() as u64;
+                let mut range = ByteRange::whole(bytes.len() as u64);
+                if let Part::Range(asked) = part {
+                    range = asked.resolve(range.end).expect("within the object");
+                    bytes.truncate(usize::try_from(range.end).unwrap());
+                    let _ = bytes.split_to(usize::try_from(range.start).unwrap());
+                }
+                self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if let Some(Fault::Cut(after, kind)) = fault {
-                    bytes.truncate(*after);
+                    let sent = bytes.len().min(*after);
+                    let unsent = (bytes.len() - sent) as u64;
+                    self.bytes.fetch_sub(unsent, Ordering::Relaxed);
+                    bytes.truncate(sent);
                     chunks.push(Ok(bytes));
                     chunks.push(Err(BodyError::new(
                         *kind,
@@ -133,7 +144,6 @@ impl Shelf {
                 } else {
                     chunks.push(Ok(bytes));
                 }
-                let range = ByteRange { start: 0, end };
                 (Extent::Bytes(range), ObjectBody::new(stream::iter(chunks)))
             }
         };
@@ -177,10 +187,10 @@ impl Origin for Shop {
             let Some(object) = found else {
                 return Answer::Missing;
             };
-            let reply = shop.reply(&object, question.part, fault.as_ref());
-            match (&question.only, &reply.head.validator) {
-                (Some(only), Some(is)) if !only.proves_same(is) => Answer::Changed,
-                _ => Answer::Found(reply),
+            let is = Validator::Strong(shop.tag(&object));
+            match &question.only {
+                Some(only) if !only.proves_same(&is) => Answer::Changed,
+                _ => Answer::Found(shop.reply(&object, question.part, fault.as_ref())),
             }
         })
     }

@@ -187,3 +187,50 @@ async fn an_end_that_cannot_be_listed_is_said_and_the_listing_goes_on_later() {
     assert!(report.is_complete());
     assert_eq!(fixture.target.listings.load(Ordering::Relaxed), listings);
 }
+
+fn billed(faults: impl IntoIterator<Item = Fault>) -> Fixture {
+    let mut fixture = Fixture::new(1);
+    fixture.is_billed = true;
+    fixture.source.gets.lock().unwrap().extend(faults);
+    fixture
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_is_read_on_from_there_and_no_byte_of_it_twice() {
+    let cut = |after| Fault::Cut(after, Interruption::Cut);
+    let fixture = billed([
+        cut(4),
+        Fault::Fails(Reason::Timeout),
+        cut(3),
+        Fault::Cut(1, Interruption::Stalled),
+    ]);
+    let report = fixture.report().await;
+    assert!(report.is_complete(), "{:?}", report.remarks);
+    assert_eq!(fixture.target.get("m/000"), fixture.source.get("m/000"));
+    assert_eq!(fixture.source.bytes.load(Ordering::Relaxed), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_whose_object_was_replaced_when_it_broke_is_not_continued_by_another_version() {
+    let cut = Fault::Cut(4, Interruption::Cut);
+    let fixture = billed([cut, Fault::Interferes(b"the next 1")]);
+    let report = fixture.report().await;
+    assert!(report.is_complete(), "{:?}", report.remarks);
+    assert_eq!(&fixture.target.get("m/000").unwrap()[..], b"the next 1");
+    assert_eq!(fixture.source.bytes.load(Ordering::Relaxed), 4 + 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_paid_for_and_is_spoiled_is_read_again_by_the_next_run_only() {
+    let fixture = billed([]);
+    let mangles = Fault::Mangles;
+    fixture.target.puts.lock().unwrap().push_back(mangles);
+    let report = fixture.report().await;
+    assert_eq!(report.results.failed, 1);
+    let why = &report.remarks.failed[0].why;
+    assert!(why.contains("by the next run only"), "{why}");
+    assert_eq!(fixture.source.bytes.load(Ordering::Relaxed), 10);
+    assert!(fixture.target.keys().is_empty());
+    assert!(fixture.report().await.is_complete());
+    assert_eq!(fixture.source.bytes.load(Ordering::Relaxed), 20);
+}

@@ -12,8 +12,8 @@ use migration::{
 };
 use object::ObjectKey;
 use origin_resolver::{
-    Canary, FilesystemSettings, ForbiddenMeans, GuardedOrigin, Kind, OriginSettings, OriginState,
-    Unobserved,
+    Canary, FilesystemSettings, ForbiddenMeans, GuardedOrigin, HttpSettings, IpVersions, Kind,
+    MissingMeans, OriginSettings, OriginState, Unobserved,
 };
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
@@ -28,6 +28,8 @@ pub(crate) struct Fixture {
     pub(crate) target: Arc<Shelf>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) options: Options,
+    /// Whether what is read at the source is paid for.
+    pub(crate) is_billed: bool,
     pub(crate) directory: TempDir,
 }
 
@@ -94,10 +96,10 @@ impl Fixture {
                 verify: Verify::Checksum,
                 jobs: 4,
                 bandwidth: None,
-                budget: None,
-                egress_left: None,
+                egress_left: (None, None),
                 dry_run: false,
             },
+            is_billed: false,
             directory: tempfile::tempdir().unwrap(),
         }
     }
@@ -105,12 +107,12 @@ impl Fixture {
     pub(crate) fn migration(&self) -> Migration {
         let end = |name, shelf: &Arc<Shelf>| {
             let shop = Arc::new(Shop(Arc::clone(shelf)));
-            let guarded = GuardedOrigin::new(
-                settings(name),
-                shop,
-                Arc::new(Unobserved),
-                TaskTracker::new(),
-            );
+            let mut settings = settings(name);
+            if name == "old" && self.is_billed {
+                settings.kind = web();
+            }
+            let guarded =
+                GuardedOrigin::new(settings, shop, Arc::new(Unobserved), TaskTracker::new());
             End::new(guarded)
         };
         Migration::new(
@@ -137,6 +139,15 @@ impl Fixture {
     pub(crate) async fn report(&self) -> Report {
         self.run().await.unwrap()
     }
+}
+
+fn web() -> Kind {
+    Kind::Http(HttpSettings {
+        url: "http://127.0.0.1:1/".parse().unwrap(),
+        missing_means: MissingMeans::Missing,
+        allow_html: false,
+        ip: IpVersions::Any,
+    })
 }
 
 pub(crate) fn settings(name: &str) -> OriginSettings {

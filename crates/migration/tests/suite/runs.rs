@@ -167,7 +167,7 @@ async fn nothing_is_copied_that_does_not_fit() {
     let report = fixture.report().await;
     assert!(report.shortfall.is_some());
     fixture.options.dry_run = false;
-    fixture.options.egress_left = Some(3);
+    fixture.options.egress_left = (Some(3), None);
     fixture.options.selection.prefix = "0".to_owned();
     assert_eq!(fixture.report().await.results.copied.objects, 1);
 }

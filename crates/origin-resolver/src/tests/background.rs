@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use object::ObjectBody;
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use super::fake::{Fake, Said, Version, guard, key, read, settings, unknown};
 use crate::{
     Answer, Bandwidth, Budget, Failure, GuardedOrigin, Kept, Means, Misfit, OriginSettings, Part,
-    Put, PutError, Reason, RewriteRule, Verdict,
+    Put, PutError, Reason, RewriteRule, SharedTurns, Unaffordable, Verdict,
 };
 
 fn place(settings: OriginSettings) -> (Arc<Fake>, Arc<GuardedOrigin>) {
@@ -39,13 +40,19 @@ fn throttled() -> Failure {
 struct Purse(Mutex<u64>);
 
 impl Budget for Purse {
-    fn take(&self, bytes: u64) -> bool {
+    fn take(&self, bytes: u64) -> BoxFuture<'_, Result<(), Unaffordable>> {
         let mut left = self.0.lock().unwrap();
-        if *left == 0 || *left < bytes {
-            return false;
-        }
-        *left -= bytes;
-        true
+        let taken = if *left == 0 || *left < bytes {
+            Err(Unaffordable("it is used up".into()))
+        } else {
+            *left -= bytes;
+            Ok(())
+        };
+        Box::pin(async { taken })
+    }
+
+    fn give_back(&self, bytes: u64) {
+        *self.0.lock().unwrap() += bytes;
     }
 }
 
@@ -149,8 +156,15 @@ async fn nothing_is_read_beyond_the_budget() {
     let means = purse(7);
     let a = key("a");
     let fetch = || origin.fetch(&a, Part::Whole, None, &means);
-    assert!(matches!(fetch().await, Verdict::Found(_)));
-    for asked in [2, 3] {
+    let Verdict::Found(reply) = fetch().await else {
+        panic!("there is enough");
+    };
+    drop(reply);
+    let Verdict::Found(reply) = fetch().await else {
+        panic!("what was not read was given back");
+    };
+    assert_eq!(read(Answer::Found(reply)).await, b"hello");
+    for asked in [3, 4] {
         let verdict = fetch().await;
         let Verdict::Unknown(failure) = verdict else {
             panic!("{verdict:?}");
@@ -158,10 +172,93 @@ async fn nothing_is_read_beyond_the_budget() {
         assert_eq!(failure.reason, Reason::Budget);
         assert_eq!(fake.asked(), asked);
     }
-    let nothing = purse(0);
-    let verdict = origin.fetch(&key("a"), Part::Whole, None, &nothing).await;
-    assert!(matches!(verdict, Verdict::Unknown(_)));
-    assert_eq!(fake.asked(), 3, "an empty purse does not even ask");
+    let too_much = Means {
+        expected_bytes: 5,
+        ..means.clone()
+    };
+    for purse in [purse(0), too_much] {
+        let verdict = origin.fetch(&key("a"), Part::Whole, None, &purse).await;
+        assert!(matches!(verdict, Verdict::Unknown(_)));
+        assert_eq!(fake.asked(), 4, "what cannot be paid is not even asked for");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_expected_and_did_not_come_is_given_back() {
+    let (fake, origin) = place(settings("metered"));
+    fake.shelf().set(key("a"), b"hello");
+    let purse = Arc::new(Purse(Mutex::new(20)));
+    let means = Means {
+        budget: Some(Arc::clone(&purse) as Arc<dyn Budget>),
+        expected_bytes: 20,
+        ..Means::default()
+    };
+    let verdict = origin.fetch(&key("a"), Part::Whole, None, &means).await;
+    let Verdict::Found(reply) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(*purse.0.lock().unwrap(), 15);
+    assert_eq!(read(Answer::Found(reply)).await, b"hello");
+    assert_eq!(*purse.0.lock().unwrap(), 15);
+    fake.now_says(|_, _| Said::Now(Answer::Missing));
+    let means = Means {
+        expected_bytes: 15,
+        ..means
+    };
+    origin.fetch(&key("a"), Part::Whole, None, &means).await;
+    assert_eq!(*purse.0.lock().unwrap(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lent_to_another_process_is_missing_here() {
+    let (fake, origin) = place(OriginSettings {
+        max_requests_per_second: Some(10.0),
+        ..settings("shared")
+    });
+    fake.shelf().set(key("a"), b"hello");
+    let began = Instant::now();
+    let mut lent = 0;
+    while began.elapsed() < Duration::from_secs(20) {
+        lent += origin.lend_turns(1000).await;
+    }
+    // Half of them, and half of one second's worth at once.
+    assert!((100..=106).contains(&lent), "{lent}");
+    let mut own = 0;
+    while began.elapsed() < Duration::from_secs(40) {
+        let (more, listed) = tokio::join!(origin.lend_turns(3), origin.list("", None));
+        lent += more;
+        own += u32::from(listed.is_ok());
+    }
+    assert!(own > 20, "{own}");
+    assert!((200..=210).contains(&(lent + own)), "{lent} and {own}");
+}
+
+/// Counts how often it is asked, and grants one turn a second.
+#[derive(Default)]
+struct OneASecond(AtomicU64);
+
+impl SharedTurns for OneASecond {
+    fn turn(&self) -> BoxFuture<'_, ()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(tokio::time::sleep(Duration::from_secs(1)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_works_beside_a_gateway_waits_for_its_turns_with_every_request() {
+    let (fake, origin) = place(settings("beside"));
+    fake.shelf().set(key("a"), b"hello");
+    let turns = Arc::new(OneASecond::default());
+    origin.shares_turns(Arc::clone(&turns) as Arc<dyn SharedTurns>);
+    let began = Instant::now();
+    origin.list("", None).await.unwrap();
+    origin.put(put("b"), &Means::default()).await.unwrap();
+    origin
+        .fetch(&key("a"), Part::Head, None, &Means::default())
+        .await;
+    origin.examine(&key("a")).await;
+    assert_eq!(turns.0.load(Ordering::Relaxed), 4);
+    assert_eq!(began.elapsed(), Duration::from_secs(4));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! `audit`: may an origin be switched off?
 //!
 //! Exit status 0 when it is safe, 1 when something stands against it, 2 when nobody can tell.
-//! Changes nothing at any origin and nothing in the state directory.
+//! Changes nothing at any origin, and nothing in the state directory but what was read of
+//! `max_egress`.
 
 mod account;
 mod arguments;
@@ -18,12 +19,13 @@ use anyhow::{Context, bail};
 use migration::audit::{Against, Audit, Options, Report, Route, Verdict};
 use migration::{End, Named};
 use object::ObjectKey;
-use origin_resolver::{GuardedOrigin, Unobserved};
+use origin_resolver::GuardedOrigin;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
 use super::cli::Global;
+use super::leases::Leases;
 use super::report::{self, complain, print_json, say};
 use crate::app::guard_origins;
 use crate::auditing::Scope;
@@ -110,12 +112,19 @@ async fn audit(
     if scope.routes.is_empty() {
         bail!("no route asks it, so nothing says which of its keys matter");
     }
-    let origins = guard_origins(config, &TaskTracker::new(), |_| Arc::new(Unobserved))?;
-    let origin = end(&origins, name)?;
+    let homes = scope.homes.clone();
+    let memory = Arc::new(Remembered::of(config, scope.clone()).await?);
+    let leases = Leases::of(config, memory.held());
+    let origins = guard_origins(config, &TaskTracker::new(), |name| leases.observer(name))?;
+    leases.pace(&origins);
+    let origin = end(&origins, &leases, name).await?;
     if arguments.keys.is_none() && !origin.is_listable() {
         bail!("a web server cannot be listed; name its keys with --keys FILE");
     }
-    let homes: Result<Vec<_>, _> = scope.homes.iter().map(|home| end(&origins, home)).collect();
+    let mut ends = Vec::with_capacity(homes.len());
+    for home in &homes {
+        ends.push(end(&origins, &leases, home).await?);
+    }
     let named = match &arguments.keys {
         Some(file) => Some(named(&scope, file)?),
         None => None,
@@ -134,11 +143,12 @@ async fn audit(
     let routes = scope
         .routes
         .iter()
-        .map(|route| as_seen(route, name, &scope.homes))
+        .map(|route| as_seen(route, name, &homes))
         .collect();
-    let memory = Arc::new(Remembered::of(config, scope).await?);
-    let audit = Audit::new(origin, homes?, routes, options, memory, SystemTime::now());
-    let report = audit.run().await?;
+    let audit = Audit::new(origin, ends, routes, options, memory, SystemTime::now());
+    let report = audit.run().await;
+    leases.settle().await;
+    let report = report?;
     if let Some(file) = &arguments.certificate {
         if report.verdict == Verdict::Safe {
             certificate::write(file, &report, keys_sha256, unix_now())
@@ -163,10 +173,11 @@ fn is_configured(config: &Config, name: &str) -> anyhow::Result<()> {
     bail!("there is no such origin; there are: {}", known.join(", "));
 }
 
-fn end(origins: &[Arc<GuardedOrigin>], name: &str) -> anyhow::Result<End> {
+async fn end(origins: &[Arc<GuardedOrigin>], leases: &Leases, name: &str) -> anyhow::Result<End> {
     let origin = origins.iter().find(|origin| origin.name() == name);
     let origin = origin.with_context(|| format!("there is no origin \"{name}\""))?;
-    Ok(End::new(Arc::clone(origin)))
+    let granted = leases.budget(name).await?;
+    Ok(End::new(Arc::clone(origin)).within(granted.map(|granted| granted.budget)))
 }
 
 /// A route as the audit of one of its origins sees it.

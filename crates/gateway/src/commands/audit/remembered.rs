@@ -58,6 +58,14 @@ impl Remembered {
             scope: Arc::new(scope),
         })
     }
+
+    /// The state directory, where this command has it.
+    pub(super) fn held(&self) -> Option<&Arc<StateDirectory>> {
+        match self {
+            Self::Alone { state, .. } => Some(state),
+            Self::Beside { .. } => None,
+        }
+    }
 }
 
 impl Memory for Remembered {

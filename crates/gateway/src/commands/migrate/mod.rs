@@ -17,11 +17,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use migration::{End, Journal, Migration, Named, Options, Pattern, Report, Selection, Shard};
 use object::ObjectKey;
-use origin_resolver::{GuardedOrigin, Kind, Unobserved};
+use origin_resolver::{GuardedOrigin, Kind};
 use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
 use super::cli::Global;
+use super::leases::{Granted, Leases};
 use super::report::{self, complain, print_json};
 use crate::app::guard_origins;
 use crate::clock::unix_now;
@@ -77,19 +78,26 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
             "the origin \"{to}\" cannot be written: a directory needs writable = true, a bucket its keys"
         );
     }
-    let tasks = TaskTracker::new();
-    let origins = guard_origins(config, &tasks, |_| Arc::new(Unobserved))?;
-    let (source_end, target_end) = (end(&origins, from)?, end(&origins, to)?);
-    let options = options(config, &arguments, source)?;
+    let mut options = options(config, &arguments)?;
     let journal = journal(config, &arguments, options.scope()).await?;
     let remembered = Remembered::of(config, from, to).await?;
+    let leases = Leases::of(config, remembered.held());
+    let origins = guard_origins(config, &TaskTracker::new(), |name| leases.observer(name))?;
+    leases.pace(&origins);
+    let (reading, comparing) = (leases.budget(from).await?, leases.budget(to).await?);
+    let left = |granted: &Option<Granted>| granted.as_ref().map(|granted| granted.left_bytes);
+    options.egress_left = (left(&reading), left(&comparing));
+    let budget = |granted: Option<Granted>| granted.map(|granted| granted.budget);
+    let source_end = end(&origins, from)?.within(budget(reading));
+    let target_end = end(&origins, to)?.within(budget(comparing));
     let migration = Migration::new(source_end, target_end, options, Arc::new(remembered));
     let progress = Arc::clone(migration.progress());
     let report = tokio::select! {
-        report = migration.run(journal) => report?,
+        report = migration.run(journal) => report,
         () = shown::show(&progress) => unreachable!("it shows until it is dropped"),
     };
-    Ok(report)
+    leases.settle().await;
+    Ok(report?)
 }
 
 fn configured<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c config::Origin> {
@@ -112,11 +120,7 @@ fn end(origins: &[Arc<GuardedOrigin>], name: &str) -> anyhow::Result<End> {
     Ok(End::new(Arc::clone(origin)))
 }
 
-fn options(
-    config: &Config,
-    arguments: &MigrateArguments,
-    source: &config::Origin,
-) -> anyhow::Result<Options> {
+fn options(config: &Config, arguments: &MigrateArguments) -> anyhow::Result<Options> {
     let published = if arguments.all_keys {
         None
     } else {
@@ -141,8 +145,7 @@ fn options(
         verify: arguments.verify.into(),
         jobs: arguments.jobs.into(),
         bandwidth: arguments.max_bandwidth,
-        budget: None,
-        egress_left: source.max_egress.map(|budget| budget.bytes),
+        egress_left: (None, None),
         dry_run: arguments.dry_run,
     })
 }

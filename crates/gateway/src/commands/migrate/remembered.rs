@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::BoxFuture;
@@ -16,14 +15,11 @@ use state::StateDirectory;
 use super::super::alone;
 use crate::clock::unix_now;
 use crate::config::Config;
-use crate::control::{CallError, call};
+use crate::control::{CallError, call, call_patiently};
 use crate::migrating::{CopyRow, Ends, LearnRequest, RecallRequest, RecalledRow};
 
 const RECALL: &str = "/api/migration/recall";
 const LEARN: &str = "/api/migration/learn";
-/// A gateway that is restarted is waited for.
-const PATIENCE: u32 = 60;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is remembered.
 pub(super) enum Remembered {
@@ -72,16 +68,15 @@ impl Remembered {
         path: &str,
         request: &impl Serialize,
     ) -> Result<Vec<u8>, Forgetful> {
-        let mut tries = 1;
-        loop {
-            match call(directory, Method::POST, path, Some(request)).await {
-                Ok(answer) => return Ok(answer),
-                Err(CallError::NotRunning(_) | CallError::Broken { .. }) if tries < PATIENCE => {
-                    tries += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(error) => return Err(Forgetful(error.to_string())),
-            }
+        let answer = call_patiently(directory, path, request).await;
+        answer.map_err(|error| Forgetful(error.to_string()))
+    }
+
+    /// The state directory, where this command has it.
+    pub(super) fn held(&self) -> Option<&Arc<StateDirectory>> {
+        match self {
+            Self::Alone { state, .. } => Some(state),
+            Self::Beside { .. } => None,
         }
     }
 }

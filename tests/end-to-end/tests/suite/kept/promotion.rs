@@ -226,6 +226,27 @@ async fn a_copy_that_viewers_could_not_read_is_removed_and_said() {
 }
 
 #[tokio::test]
+async fn what_a_copy_reads_is_taken_from_the_budget_once() {
+    let buckets = Buckets::start().await;
+    let bytes = noise(3, 3 * MIB);
+    buckets.old.put("a.mp4", film(&bytes));
+    let setup = buckets.promoting(
+        "read = \"anonymous\"\n",
+        "max_egress = \"100 MiB/month\"\n",
+        "uploads_to = \"old\"\n",
+    );
+    let gateway = setup.start().await;
+    // One slice for the viewer, the two others for the copy.
+    let part = super::client::range(&gateway, "/a.mp4", "bytes=0-99").await;
+    assert!(part.is(206, &bytes[..100]), "{}", part.summary());
+    promoted(&gateway, "copied", 1).await;
+    assert_eq!(
+        metric(&gateway, "egress_budget_bytes{origin=\"old\"}").await,
+        97 * MIB as u64
+    );
+}
+
+#[tokio::test]
 async fn a_budget_that_is_used_up_stops_copies_and_no_viewer_also_after_a_restart() {
     let buckets = Buckets::start().await;
     let bytes = noise(3, 3 * MIB);

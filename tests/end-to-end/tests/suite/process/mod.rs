@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
 
 mod auditing;
+mod budgets;
 mod commands;
 mod descriptors;
 pub(crate) mod harness;

@@ -5,10 +5,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Output;
+use std::time::Duration;
 
 use test_servers::faulty::{BUCKET, Fault, Faulty, On, Reply};
+use tokio::time::timeout;
 
-use super::harness::{Setup, route, web};
+use super::harness::{PATIENCE, Setup, route, web};
 
 const KEY_ID: &str = "AKIACANARYKEYID00001";
 const KEY: &str = "canary/secret+key=000000000000000000002";
@@ -169,4 +171,69 @@ async fn a_refused_configuration_does_not_tell_its_secrets() {
             &format!("{to:?} as JSON"),
         );
     }
+}
+
+#[tokio::test]
+async fn no_secret_gets_out_when_a_write_is_refused() {
+    let (old, new) = (Faulty::start().await, Faulty::start().await);
+    new.writable(true);
+    let refusals = ["told", "key", "denied", "bucket", "cap", "redirect"];
+    let mut urls = String::new();
+    for (prefix, fault) in failures() {
+        if refusals.contains(&prefix) {
+            old.put(&format!("{prefix}/a.webp"), vec![1; 1000]);
+            let writes = On::prefix(&format!("{prefix}/"));
+            new.fault(writes.and(|request| request.method != "GET"), fault);
+            let _ = writeln!(urls, "{prefix}/a.webp");
+        }
+    }
+    let target = origin("new", &new, &format!("secret_access_key = {KEY:?}"));
+    let promoting = "[[routes]]\nurl = \"/\"\nkeys = [\"\"]\norigins = [\"new\", \"old\"]\n\
+                     promote_to = \"new\"\nuploads_to = \"old\"\n";
+    let kept = web("old", &old.base_url()).replace("cache = \"none\"\n", "");
+    let setup = Setup::new(target + &kept + promoting).tracing();
+    let keys = setup.path("keys.txt");
+    fs::write(&keys, urls).unwrap();
+    let mut gateway = setup.start().await;
+    for prefix in refusals {
+        let answer = gateway.get(&format!("/{prefix}/a.webp")).await;
+        assert_eq!(answer.status, 200, "{}", gateway.log());
+    }
+    let failed = format!(
+        "promotions_total{{origin=\"new\",result=\"failed\"}} {}",
+        refusals.len()
+    );
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let all_failed = timeout(PATIENCE, async {
+        while !gateway.operators("/metrics").await.text().contains(&failed) {
+            looks.tick().await;
+        }
+    });
+    all_failed.await.expect("each copy is refused");
+    let mut heap = String::new();
+    let keys = keys.to_str().unwrap();
+    let migrate = ["migrate", "--from", "old", "--to", "new", "--keys", keys];
+    for arguments in [
+        &migrate[..],
+        &[&migrate[..], &["--json"]].concat(),
+        &["tombstone", "add", "--erase", "--from", keys],
+    ] {
+        let output = setup.run(arguments).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        keep(&mut heap, &output);
+    }
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.ended().await;
+    heap.push_str(&gateway.log());
+    holds_no_secret(&heap, "the program");
+    let requests = new.requests();
+    let writes = requests.iter().filter(|request| request.method != "GET");
+    let signed: Vec<_> = writes
+        .filter_map(|request| request.parameter("X-Amz-Signature"))
+        .collect();
+    assert!(signed.len() >= 2 * refusals.len(), "{}", signed.len());
+    for signature in signed {
+        assert!(!heap.contains(&signature), "a signature got out");
+    }
+    assert!(heap.contains("could not be promoted"), "{heap}");
 }
