@@ -59,7 +59,8 @@ pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
             .route("/api/migration/recall", post(migrating::recall))
             .route("/api/migration/learn", post(migrating::learn))
             .route("/api/audit/recall", post(auditing::recall))
-            .route("/api/audit/standing", post(auditing::standing));
+            .route("/api/audit/standing", post(auditing::standing))
+            .route("/api/audit/cached", post(auditing::cached));
     }
     router
         .route("/metrics", get(metrics))

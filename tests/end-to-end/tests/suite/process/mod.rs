@@ -11,6 +11,7 @@ mod memory;
 mod migrating;
 mod patience;
 pub(crate) mod raw;
+mod rows;
 mod secrets;
 mod starting;
 mod stopping;
