@@ -111,7 +111,7 @@ struct Asked {
 
 async fn explain_url(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Response {
     let gone = |space: &str, key: &ObjectKey| admin.app.is_gone(space, key);
-    match explain(&admin.app, &gone, &asked.url).await {
+    match explain(&admin.app, &gone, &|_, _| None, &asked.url).await {
         Ok(explanation) => Json(explanation).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }
