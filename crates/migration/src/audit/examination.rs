@@ -37,6 +37,7 @@ pub(crate) async fn examine(
     }
     let keys: Vec<_> = candidates.iter().map(|one| one.key.clone()).collect();
     let mut recalled = audit.recall(&keys, homes).await?;
+    let quiet_for = audit.options.quiet_for;
     let rows = audit.options.rows.as_ref();
     if let Some(rows) = rows {
         for (candidate, recalled) in candidates.iter().zip(&mut recalled) {
@@ -58,7 +59,7 @@ pub(crate) async fn examine(
     }) = looked.next().await
     {
         let is_named = rows.is_some_and(|rows| rows.name(&candidate.key));
-        let is_unreferenced = rows.is_some_and(|rows| rows.are_without(&candidate));
+        let is_unreferenced = rows.is_some_and(|rows| rows.are_without(&candidate, quiet_for));
         for (route, barred) in audit.routes.iter().zip(&recalled.barred) {
             if !route.publishes(&candidate.key) {
                 continue;

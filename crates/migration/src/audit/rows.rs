@@ -22,8 +22,6 @@ use crate::inventory::named;
 use crate::options::{Named, Names};
 use crate::share::{Share, percent};
 
-/// An object may be there for so long before its row is.
-const ROW_WITHIN: Duration = Duration::from_hours(24);
 /// Rows without an object that are listed.
 const MOST_LISTED: usize = 1000;
 
@@ -79,10 +77,11 @@ impl Rows {
         (self.names)(key)
     }
 
-    /// Whether no row means this object, and none is still to come.
-    pub(crate) fn are_without(&self, candidate: &Candidate) -> bool {
+    /// Whether no row means this object, and none is still to come: what was written less long
+    /// ago may be there before its row.
+    pub(crate) fn are_without(&self, candidate: &Candidate, quiet_for: Duration) -> bool {
         let modified = candidate.here.modified;
-        !self.name(&candidate.key) && !is_young(modified, self.read, ROW_WITHIN)
+        !self.name(&candidate.key) && !is_young(modified, self.read, quiet_for)
     }
 
     /// Says so where more is without a row than is plausible.
