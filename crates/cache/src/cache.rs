@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::answer::{Answer, Copied};
 use crate::brief::{Absent, Brief};
 use crate::check::check;
-use crate::disk::{Disk, DiskError, DiskSettings, Purge, Purged, Usage, Verified};
+use crate::disk::{Disk, DiskError, DiskSettings, Purge, Purged, Sourced, Usage, Verified};
 use crate::held::{Held, Passing, Served};
 use crate::lift::Lifts;
 use crate::live::Live;
@@ -398,6 +398,19 @@ impl Cache {
             is_old: Duration::from_secs(age_seconds) > self.parts.found,
             is_gone: version.is_gone(),
         })
+    }
+
+    /// Of which keys there is a copy on the disk that this origin gave, or confirmed last, some
+    /// at a time.
+    ///
+    /// # Errors
+    /// The disk cannot be used.
+    pub async fn sourced(
+        &self,
+        origin: &str,
+        after: Option<Vec<u8>>,
+    ) -> Result<Sourced, DiskError> {
+        self.parts.disk.sourced(origin, after).await
     }
 
     /// What lies on the disk.

@@ -37,8 +37,8 @@ mod tests;
 pub use answer::{Answer, Copied};
 pub use cache::{Cache, Settings};
 pub use disk::{
-    DiskError, DiskSettings, Purge, Purged, SpaceStat, Stat, Usage, Verified, VerifyProgress,
-    purge_offline, stat, verify,
+    DiskError, DiskSettings, Purge, Purged, Sourced, SpaceStat, Stat, Usage, Verified,
+    VerifyProgress, purge_offline, sourced, stat, verify,
 };
 pub use held::{Held, Passing, Refused, Served};
 pub use observer::{CacheError, CacheObserver, Evicted, Tier, Unobserved};

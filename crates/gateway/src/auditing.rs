@@ -8,14 +8,17 @@ mod rows;
 use std::sync::Arc;
 
 use migration::Barred;
-use migration::audit::{Known, Recollection, Saved, Standing};
+use migration::audit::{Cached, Known, Recollection, Saved, Standing};
 use object::ObjectKey;
 use state::{By, Entry, SaveReason, StateDirectory};
 
 use crate::config;
 use crate::routes::is_published;
 use crate::withdrawals;
-pub(crate) use rows::{RecallRequest, RecollectionRow, ScopeRow, StandingRequest, StandingRow};
+pub(crate) use rows::{
+    CachedRequest, CachedRow, RecallRequest, RecollectionRow, ScopeRow, StandingRequest,
+    StandingRow,
+};
 
 /// An origin that may be switched off, the routes that ask it, and what remains on them.
 #[derive(Debug, Clone)]
@@ -45,6 +48,11 @@ impl Scope {
             homes,
             routes,
         }
+    }
+
+    /// The origin that may be switched off.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// How it is named to the running gateway.
@@ -119,7 +127,21 @@ impl Scope {
         })
     }
 
-    fn needs_a_home(&self, state: &StateDirectory, key: &ObjectKey) -> bool {
+    /// The keys of these copies that a route publishes, where it goes on in words.
+    pub(crate) fn cached(&self, sourced: cache::Sourced) -> Cached {
+        let is_served = |(space, key): &(Arc<str>, ObjectKey)| {
+            let mut routes = self.routes.iter();
+            routes.any(|route| *route.cache_space == **space && is_published(route, key))
+        };
+        let keys = sourced.keys.into_iter().filter(is_served);
+        Cached {
+            keys: keys.map(|(_, key)| key).collect(),
+            next: sourced.next.map(hex::encode),
+        }
+    }
+
+    /// Whether a route that publishes the key would miss it.
+    pub(crate) fn needs_a_home(&self, state: &StateDirectory, key: &ObjectKey) -> bool {
         let mut publishing = self.routes.iter().filter(|route| is_published(route, key));
         publishing.any(|route| barred(state, route, key).is_none())
     }

@@ -10,7 +10,7 @@ use url::Url;
 use crate::app::{App, Route};
 use crate::config::Deletes;
 use crate::routes::{is_published, key_of};
-use crate::withdrawals::Withdrawal;
+use crate::withdrawals::{self, Known};
 use object::ObjectKey;
 
 /// The way of one URL.
@@ -30,7 +30,7 @@ pub(crate) struct Explanation {
     /// What the cache holds of it; only a running gateway knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) held: Option<HeldCopy>,
-    /// That the application has deleted it; only a running gateway knows.
+    /// That the application has deleted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) withdrawn: Option<WithdrawnKey>,
     /// What each origin says, in the order asked.
@@ -97,13 +97,18 @@ pub(crate) struct NotAUrl {
     why: String,
 }
 
-/// Explains a URL.
+/// What the ledger knows of a key at each of these places, where no gateway runs; nothing where it
+/// cannot be told.
+pub(crate) type LookUp<'a> = dyn Fn(&[Box<str>], &ObjectKey) -> Option<Vec<Known>> + Sync + 'a;
+
+/// Explains a URL, with what is in the files where no gateway runs.
 ///
 /// # Errors
 /// The text is not a URL of a web server.
 pub(crate) async fn explain(
     app: &App,
     is_tombstoned: &(dyn Fn(&str, &ObjectKey) -> bool + Sync),
+    ledger: &LookUp<'_>,
     text: &str,
 ) -> Result<Explanation, NotAUrl> {
     let not_a_url = |why: String| NotAUrl {
@@ -151,7 +156,7 @@ pub(crate) async fn explain(
     }
     explanation.hint = route.resolver.hinted(&key).map(str::to_owned);
     let examined = route.resolver.examine(&key).await;
-    explanation.withdrawn = withdrawn(route, &key, &examined).await;
+    explanation.withdrawn = withdrawn(route, &key, &examined, ledger).await;
     let conclusion = conclude(examined.iter().map(|one| one.verdict));
     let (status, because) = match conclusion {
         VerdictLabel::Found => (200, found_because(&examined)),
@@ -188,21 +193,26 @@ pub(crate) async fn explain(
     }
 }
 
-/// What the running gateway knows of a deletion by the application, or would notice now.
+/// What is known of a deletion by the application, or would be noticed now.
 async fn withdrawn(
     route: &Route,
     key: &ObjectKey,
     examined: &[Examination],
+    ledger: &LookUp<'_>,
 ) -> Option<WithdrawnKey> {
-    let withdrawals = route.withdrawals.as_ref()?;
     let uploads_to = &*route.config.uploads_to;
     let said = examined.iter().find(|one| &*one.origin == uploads_to);
     let said = said.map(|one| one.verdict);
     if matches!(said, Some(VerdictLabel::Found | VerdictLabel::Withheld)) {
         return None;
     }
+    let places = withdrawals::places(&route.config);
+    let known = match &route.withdrawals {
+        Some(withdrawals) => withdrawals.known(key).await.ok()?,
+        None => ledger(&places, key)?,
+    };
     let follows = route.config.deletes == Deletes::Follow;
-    if let Some(Withdrawal { origin, withdrawn }) = withdrawals.find(key).await.ok()? {
+    if let Some((place, withdrawn)) = withdrawals::latest(&known) {
         let followed = follows && withdrawn.followed.is_some();
         let means = match (follows, followed) {
             (true, true) => "deletes = \"follow\": 410, until it is uploaded again",
@@ -212,13 +222,13 @@ async fn withdrawn(
             }
         };
         return Some(WithdrawnKey {
-            origin: origin.into(),
+            origin: places[place].to_string(),
             since: Some(withdrawn.since),
             followed,
             means: means.to_owned(),
         });
     }
-    let was_there = withdrawals.verified(key).await.ok()?.is_some();
+    let was_there = matches!(known.first(), Some(Known::There { .. }));
     (was_there && said == Some(VerdictLabel::Missing)).then(|| WithdrawnKey {
         origin: uploads_to.to_owned(),
         since: None,

@@ -64,7 +64,10 @@ impl Source for RouteSource {
             }
             let trail = trail.into();
             let outcome = match outcome {
-                Outcome::Found(found) => Opening::Found(Box::new(notes.take(&key, *found))),
+                Outcome::Found(found) => {
+                    let is_deleted = ruling == Ruling::Held;
+                    Opening::Found(Box::new(notes.take(&key, *found, is_deleted)))
+                }
                 Outcome::Missing => Opening::Missing {
                     for_good: ruling == Ruling::Held,
                 },
@@ -120,7 +123,7 @@ struct Notes {
 }
 
 impl Notes {
-    fn take(&self, key: &ObjectKey, found: Resolved) -> Found {
+    fn take(&self, key: &ObjectKey, found: Resolved, is_deleted: bool) -> Found {
         let Resolved {
             origin,
             head,
@@ -130,8 +133,8 @@ impl Notes {
             saved,
         } = found;
         self.metrics.served_by(&origin);
-        if let (Some(ledger), Some(cause)) = (&self.ledger, saved) {
-            ledger.record_save(&origin, reason(cause), key, unix_now());
+        if let Some(cause) = saved {
+            self.note_save(&origin, key, cause, is_deleted);
         }
         if let Some(withdrawals) = &self.withdrawals {
             withdrawals.found_at(&origin, key, &head);
@@ -144,6 +147,21 @@ impl Notes {
             extent,
             body,
             keep,
+        }
+    }
+
+    /// Only a rehearsing origin could give it; what the application has deleted is no loss, and is
+    /// not listed.
+    fn note_save(&self, origin: &str, key: &ObjectKey, cause: SaveCause, is_deleted: bool) {
+        let (cause, reason) = match cause {
+            SaveCause::Missing if is_deleted => (SaveCause::Withdrawn, None),
+            SaveCause::Missing => (cause, Some(SaveReason::Missing)),
+            SaveCause::Unknown => (cause, Some(SaveReason::Unknown)),
+            SaveCause::Withdrawn => (cause, None),
+        };
+        self.resolver.note_save(origin, cause);
+        if let (Some(ledger), Some(reason)) = (&self.ledger, reason) {
+            ledger.record_save(origin, reason, key, unix_now());
         }
     }
 
@@ -170,13 +188,6 @@ fn withdrawn(trail: String) -> Opened {
     Opened {
         outcome: Opening::Withdrawn,
         trail: trail.into(),
-    }
-}
-
-fn reason(cause: SaveCause) -> SaveReason {
-    match cause {
-        SaveCause::Missing => SaveReason::Missing,
-        SaveCause::Unknown => SaveReason::Unknown,
     }
 }
 

@@ -85,6 +85,10 @@ impl Migration {
 
     /// Whether a key must not be copied.
     async fn barred(&self, key: &ObjectKey) -> Result<Option<Left>, Forgetful> {
+        // A row named it when it was planned, by an earlier process: it was deleted since.
+        if self.options.is_unreferenced(key) {
+            return Ok(Some(Left::Withdrawn));
+        }
         let recalled = self.recall(std::slice::from_ref(key)).await?;
         let barred = recalled.first().and_then(|recalled| recalled.barred);
         Ok(barred.map(|barred| match barred {

@@ -70,6 +70,8 @@ pub(crate) enum Step {
     Differs(Difference),
     /// Never copy it.
     Barred(Barred),
+    /// Never copy it: the application has deleted it at the target, and nobody had noticed.
+    Deleted,
 }
 
 /// In what two objects differ.
@@ -98,7 +100,7 @@ pub(crate) fn step(
     }
     let Some(target) = target else {
         return if recalled.was_at_target {
-            Step::Barred(Barred::Withdrawn)
+            Step::Deleted
         } else {
             Step::Copy
         };
@@ -234,10 +236,7 @@ mod tests {
             ..Recalled::default()
         };
         let source = seen(5, A, 1);
-        assert_eq!(
-            step(source, None, None, recalled),
-            Step::Barred(Barred::Withdrawn)
-        );
+        assert_eq!(step(source, None, None, recalled), Step::Deleted);
         assert_eq!(step(source, Some(source), None, recalled), Step::Same);
     }
 

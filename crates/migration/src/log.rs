@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::frame::{self, HEAD_BYTES, Head, MAX_PAYLOAD_BYTES};
 
 const MAGIC: [u8; 8] = *b"MGMIGRA\n";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Magic, format, kind, run, seal.
 const HEADER_BYTES: usize = 32;
 
@@ -78,7 +78,7 @@ pub enum LogError {
         /// What happened.
         error: io::Error,
     },
-    /// A later version wrote it.
+    /// Another version wrote it.
     #[error(
         "{}: its format is {format}, and this version knows {FORMAT}; run the version that wrote it, or move the journal away and begin anew",
         path.display()

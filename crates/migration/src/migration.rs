@@ -23,6 +23,7 @@ use crate::options::Options;
 use crate::progress::{Phase, Progress};
 use crate::record::{Done, Item, Outcome, PlanFrame};
 use crate::report::{Remarks, Report};
+use crate::share::{Share, percent};
 use crate::shared::Shared;
 use crate::tally::Tally;
 
@@ -82,6 +83,8 @@ impl Migration {
         let is_ready = journal.look(|journal| journal.standing().is_ready);
         let tally = journal.look(|journal| journal.standing().tally);
         if !is_ready {
+            let target = journal.look(|journal| journal.standing().target.objects);
+            self.brake(&tally, target)?;
             let capacity = self.to.capacity().await;
             let estimate = self.estimate(&tally, self.options.verify);
             let fits = fits(&tally, &estimate, capacity, self.options.egress_left);
@@ -101,6 +104,39 @@ impl Migration {
             .work(|journal| journal.add_plan(&PlanFrame::Finished))
             .await?;
         self.report(&journal, None).await
+    }
+
+    /// Stops before anything is copied where what was seen cannot be meant: what a target has lost
+    /// looks as if the application had deleted it, and with another database nothing has a row.
+    fn brake(&self, tally: &Tally, target_objects: u64) -> Result<(), MigrationError> {
+        let (missing, verified) = (tally.unnoticed.objects, tally.verified);
+        let max = self.options.max_withdrawn;
+        let is_emptied =
+            self.options.named.is_none() && missing > 0 && target_objects == 0 && max < Share::ALL;
+        if is_emptied || max.is_plainly_less_than(missing, verified) {
+            return Err(MigrationError::Withdrawn {
+                origin: self.to.name().into(),
+                missing,
+                verified,
+                percent: percent(missing, verified),
+                max,
+            });
+        }
+        let unreferenced = tally.unreferenced.objects;
+        let beside = [
+            tally.unpublished,
+            tally.excluded,
+            tally.elsewhere,
+            tally.unfit,
+        ];
+        let beside: u64 = beside.iter().map(|sum| sum.objects).sum();
+        if unreferenced > 0 && unreferenced + beside == tally.source.objects {
+            return Err(MigrationError::Rowless {
+                origin: self.from.name().into(),
+                objects: unreferenced,
+            });
+        }
+        Ok(())
     }
 
     /// What is remembered of keys; as many as were asked for.
@@ -184,6 +220,7 @@ impl Migration {
                 run: journal.run(),
                 resumed: journal.is_resumed(),
                 dry_run: self.options.dry_run,
+                may_be_absent: self.options.may_be_absent(),
                 target: standing.target,
                 target_pages: standing.target_pages,
                 tally: standing.tally,

@@ -23,6 +23,8 @@ pub struct Report {
     pub resumed: bool,
     /// Nothing was copied, because nothing was to be.
     pub dry_run: bool,
+    /// Keys came from rows: that the source lacks some of them is as it should be.
+    pub may_be_absent: bool,
     /// What the target had when it was listed, of the keys that were wanted.
     pub target: Sum,
     /// The requests that this took.
@@ -51,8 +53,9 @@ impl Report {
             unknown,
             ..
         } = &self.tally;
-        let beside = [differs, unfit, absent, unknown];
-        self.results.failed == 0 && beside.iter().all(|sum| sum.objects == 0)
+        let beside = [differs, unfit, unknown];
+        let is_all_there = self.may_be_absent || absent.objects == 0;
+        self.results.failed == 0 && is_all_there && beside.iter().all(|sum| sum.objects == 0)
     }
 }
 

@@ -7,6 +7,8 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
+use crate::selection::Chosen;
+
 /// Objects and their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Sum {
@@ -48,8 +50,12 @@ pub struct Tally {
     pub tombstoned: Sum,
     /// The application deleted it, and it is not copied.
     pub withdrawn: Sum,
+    /// Of these, what nobody had noticed: it was verified at the target, and is missing there now.
+    pub unnoticed: Sum,
     /// No route publishes it.
     pub unpublished: Sum,
+    /// No row of the application names it.
+    pub unreferenced: Sum,
     /// It was excluded.
     pub excluded: Sum,
     /// Another shard takes it.
@@ -68,10 +74,12 @@ pub struct Tally {
     pub room_bytes: u64,
     /// Requests that storing them takes where the target is a bucket.
     pub put_requests: u64,
+    /// Keys that were verified at the target, where the application deletes.
+    pub verified: u64,
 }
 
-const SUMS: usize = 13;
-const REST: usize = 4;
+const SUMS: usize = 15;
+const REST: usize = 5;
 
 impl Tally {
     pub(crate) const BYTES: usize = (2 * SUMS + REST) * 8;
@@ -83,6 +91,15 @@ impl Tally {
         planned
     }
 
+    /// The sum of what is left out for this reason.
+    pub(crate) fn unwanted(&mut self, chosen: Chosen) -> &mut Sum {
+        match chosen {
+            Chosen::Unpublished => &mut self.unpublished,
+            Chosen::Excluded | Chosen::Yes => &mut self.excluded,
+            Chosen::Elsewhere => &mut self.elsewhere,
+        }
+    }
+
     fn sums(&mut self) -> [&mut Sum; SUMS] {
         [
             &mut self.source,
@@ -92,7 +109,9 @@ impl Tally {
             &mut self.differs,
             &mut self.tombstoned,
             &mut self.withdrawn,
+            &mut self.unnoticed,
             &mut self.unpublished,
+            &mut self.unreferenced,
             &mut self.excluded,
             &mut self.elsewhere,
             &mut self.unfit,
@@ -107,6 +126,7 @@ impl Tally {
             &mut self.target_requests,
             &mut self.room_bytes,
             &mut self.put_requests,
+            &mut self.verified,
         ]
     }
 
@@ -170,12 +190,12 @@ mod tests {
                 bytes: 1
             }
         );
-        assert_eq!(tally.put_requests, 29);
+        assert_eq!((tally.put_requests, tally.verified), (33, 34));
         let mut again = Vec::new();
         tally.encode(&mut again);
         assert_eq!(again, bytes);
         tally += tally;
-        assert_eq!((tally.same.bytes, tally.room_bytes), (6, 56));
+        assert_eq!((tally.same.bytes, tally.room_bytes), (6, 64));
         assert_eq!(tally.planned().objects, 2 * (4 + 6));
     }
 }

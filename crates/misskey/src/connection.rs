@@ -26,8 +26,8 @@ pub enum ConnectionError {
     Foreign,
     /// v10 and meisskey.
     #[error(
-        "it is of a Misskey that keeps its rows in MongoDB, which is not read; list the keys with \
-         mongosh into a file and use --keys FILE"
+        "it is of a Misskey that keeps its rows in MongoDB, which is not read; run mongoexport \
+         --collection driveFiles.files --out FILE there and use --meisskey-export FILE"
     )]
     Mongo,
     /// It is no URL of PostgreSQL.
@@ -114,7 +114,7 @@ impl Connection {
     }
 
     /// Where it is, for a message: database, host and user, and no password.
-    pub(crate) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         use tokio_postgres::config::Host;
         let host = match self.config.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),

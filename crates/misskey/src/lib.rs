@@ -1,4 +1,4 @@
-//! Which media Misskey's database names.
+//! Which media Misskey's database names, or an export of meisskey's.
 //!
 //! Reads rows and nothing else: in one read-only transaction, so that all of them are of one
 //! moment, with a role that needs no more than SELECT on seven tables. Knows neither routes nor
@@ -7,8 +7,10 @@
 mod columns;
 mod connection;
 mod database;
+mod export;
 mod reference;
 
 pub use connection::{Connection, ConnectionError};
 pub use database::{Database, DatabaseError};
+pub use export::{ExportError, references as export_references};
 pub use reference::{Name, Original, Reference};

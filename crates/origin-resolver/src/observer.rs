@@ -61,17 +61,21 @@ pub enum SaveCause {
     Missing,
     /// An active origin could not say.
     Unknown,
+    /// Every active origin said missing, because the application has deleted it: nothing would be
+    /// lost.
+    Withdrawn,
 }
 
 impl SaveCause {
     /// Every cause, in the order of documentation.
-    pub const ALL: [Self; 2] = [Self::Missing, Self::Unknown];
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Unknown, Self::Withdrawn];
 
     /// The label used in metrics, logs and JSON.
     pub fn label(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Unknown => "unknown",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

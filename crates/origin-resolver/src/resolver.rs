@@ -158,6 +158,15 @@ impl Resolver {
         self.0.hint(key).map(|index| self.0.origins[index].name())
     }
 
+    /// Counts that a rehearsing origin had to answer, once it is known whether anything would have
+    /// been lost.
+    pub fn note_save(&self, origin: &str, cause: SaveCause) {
+        let mut origins = self.0.origins.iter();
+        if let Some(origin) = origins.find(|one| one.name() == origin) {
+            origin.observer.rehearsal_save(cause);
+        }
+    }
+
     /// The next walk for a key begins at the first origin again.
     pub fn forget_hint(&self, key: &ObjectKey) {
         self.0.hints.forget(key);
@@ -199,7 +208,6 @@ impl Places {
             } else {
                 SaveCause::Missing
             };
-            origin.observer.rehearsal_save(cause);
             return Some(cause);
         }
         if index == 0 {

@@ -30,6 +30,7 @@ mod purging;
 mod queue;
 mod rows;
 mod sheet;
+mod sourced;
 mod stat;
 mod sweeping;
 mod tables;
@@ -60,8 +61,9 @@ pub(crate) use content::OpenSlice;
 pub use error::DiskError;
 pub(crate) use facts::{FirstBytes, Row, RowChange, SliceAt, SliceRow, VersionFacts};
 pub use facts::{Purge, Purged, Usage};
-pub use offline::{purge_offline, stat, verify};
+pub use offline::{purge_offline, sourced, stat, verify};
 pub(crate) use pins::{Pin, Pins};
+pub use sourced::Sourced;
 pub use stat::{SpaceStat, Stat};
 pub use verify::{Verified, VerifyProgress};
 
@@ -377,6 +379,25 @@ impl Disk {
     pub(crate) async fn verify(&self) -> Result<Verified, DiskError> {
         self.patiently(|common, generation| {
             verify::run(common, generation, |_| !common.closing.is_cancelled())
+        })
+        .await
+    }
+
+    /// Of which keys there is a copy that this origin gave, or confirmed last, some at a time.
+    pub(crate) async fn sourced(
+        &self,
+        origin: &str,
+        after: Option<Vec<u8>>,
+    ) -> Result<Sourced, DiskError> {
+        let origin = Box::<str>::from(origin);
+        self.patiently(move |common, generation| {
+            // What waits to be written is a copy too.
+            if after.is_none()
+                && let Some(done) = generation.flushed()
+            {
+                let _ = done.recv_timeout(DURABLE_WITHIN);
+            }
+            sourced::page(common, generation, &origin, after.as_deref())
         })
         .await
     }

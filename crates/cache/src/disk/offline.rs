@@ -17,10 +17,11 @@ use super::generation::{Generation, How};
 use super::index::NAME;
 use super::lock::Lock;
 use super::opening::plain;
+use super::sourced::Sourced;
 use super::stat::Stat;
 use super::verify::{Verified, VerifyProgress};
 use super::writer::Writer;
-use super::{purging, stat as counting, sweeping, verify as verifying};
+use super::{purging, sourced as listing, stat as counting, sweeping, verify as verifying};
 use crate::Unobserved;
 
 /// Counts what lies in a directory.
@@ -63,6 +64,16 @@ pub fn purge_offline(directory: &Path, what: &Purge) -> Result<Purged, DiskError
             durable: true,
             swept,
         })
+    })
+}
+
+/// Of which keys there is a copy that this origin gave, or confirmed last, some at a time.
+///
+/// # Errors
+/// As [`stat`].
+pub fn sourced(directory: &Path, origin: &str, after: Option<&[u8]>) -> Result<Sourced, DiskError> {
+    with(directory, |common, generation| {
+        listing::page(common, generation, origin, after)
     })
 }
 

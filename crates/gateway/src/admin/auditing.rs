@@ -15,7 +15,8 @@ use state::StateDirectory;
 
 use super::Admin;
 use crate::auditing::{
-    RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest, StandingRow,
+    CachedRequest, CachedRow, RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest,
+    StandingRow,
 };
 use crate::promotion::Promotions;
 
@@ -51,6 +52,40 @@ pub(super) async fn standing(
     .await
 }
 
+pub(super) async fn cached(
+    State(admin): State<Admin>,
+    Json(request): Json<CachedRequest>,
+) -> Response {
+    let scope = match scope(&admin, &request.scope) {
+        Ok(scope) => scope,
+        Err(refusal) => return *refusal,
+    };
+    let Some(keeping) = &admin.app.keeping else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let after = match request.place() {
+        Ok(after) => after,
+        Err(error) => return refused(&error),
+    };
+    match keeping.cache.sourced(scope.origin(), after).await {
+        Ok(sourced) => Json(CachedRow::from(scope.cached(sourced))).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
+/// What is meant, if the running gateway sees it so too.
+fn scope(admin: &Admin, wanted: &ScopeRow) -> Result<Scope, Box<Response>> {
+    let routes = admin.app.routes.iter().map(|route| &route.config);
+    let scope = Scope::of(&wanted.origin, routes);
+    if scope.named() == *wanted {
+        return Ok(scope);
+    }
+    Err(Box::new(refused(
+        "the running gateway asks other origins on these routes; restart it with this \
+         configuration",
+    )))
+}
+
 /// Works with the state where that may wait for the disk.
 async fn with_state<T: Serialize + Send + 'static>(
     admin: &Admin,
@@ -60,14 +95,10 @@ async fn with_state<T: Serialize + Send + 'static>(
     let Some(keeping) = &admin.app.keeping else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let routes = admin.app.routes.iter().map(|route| &route.config);
-    let scope = Scope::of(&wanted.origin, routes);
-    if scope.named() != *wanted {
-        return refused(
-            "the running gateway asks other origins on these routes; restart it with this \
-             configuration",
-        );
-    }
+    let scope = match scope(admin, wanted) {
+        Ok(scope) => scope,
+        Err(refusal) => return *refusal,
+    };
     let state = Arc::clone(&keeping.state);
     match tokio::task::spawn_blocking(move || work(&scope, &state)).await {
         Ok(Ok(done)) => Json(done).into_response(),

@@ -63,7 +63,8 @@ pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
             .route("/api/budget/return", post(lending::take_back))
             .route("/api/budget/turns", post(lending::turns))
             .route("/api/audit/recall", post(auditing::recall))
-            .route("/api/audit/standing", post(auditing::standing));
+            .route("/api/audit/standing", post(auditing::standing))
+            .route("/api/audit/cached", post(auditing::cached));
     }
     router
         .route("/metrics", get(metrics))
@@ -114,7 +115,7 @@ struct Asked {
 
 async fn explain_url(State(admin): State<Admin>, Query(asked): Query<Asked>) -> Response {
     let gone = |space: &str, key: &ObjectKey| admin.app.is_gone(space, key);
-    match explain(&admin.app, &gone, &asked.url).await {
+    match explain(&admin.app, &gone, &|_, _| None, &asked.url).await {
         Ok(explanation) => Json(explanation).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }

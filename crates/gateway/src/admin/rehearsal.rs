@@ -7,9 +7,10 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use state::{Ledger, LedgerDown, Save, SaveTotals};
+use state::{LedgerDown, Save, SaveTotals, StateDirectory};
 
 use super::Admin;
+use crate::auditing::Scope;
 
 /// Keys of one origin, where nothing is said.
 const LIMIT: usize = 1_000;
@@ -42,6 +43,10 @@ struct SavedKey {
     key: String,
     /// `missing`: it would have been lost. `unknown`: an active origin was in trouble.
     reason: &'static str,
+    /// It needs no home any more, on any route: it became a tombstone, or the application has
+    /// deleted it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gone: bool,
     /// Seconds since 1970.
     first: u64,
     /// How often.
@@ -53,8 +58,12 @@ pub(super) async fn list(State(admin): State<Admin>, Query(wanted): Query<Wanted
     let Some(origins) = origins(&admin, wanted.origin) else {
         return (StatusCode::BAD_REQUEST, NO_SUCH).into_response();
     };
-    answer(&admin, move |ledger| {
-        let rows = origins.into_iter().map(|origin| row(ledger, origin, limit));
+    let routes = admin.app.routes.iter().map(|route| route.config.clone());
+    let routes: Vec<_> = routes.collect();
+    answer(&admin, move |state| {
+        let scope = |origin: &str| Scope::of(origin, &routes);
+        let rows = origins.into_iter();
+        let rows = rows.map(|origin| row(state, &scope(&origin), origin, limit));
         let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
         Ok(rows.into_iter().filter(|row| row.keys > 0).collect())
     })
@@ -69,7 +78,8 @@ pub(super) async fn forget(State(admin): State<Admin>, Query(wanted): Query<Want
     let Some(origins) = origins(&admin, wanted.origin) else {
         return (StatusCode::BAD_REQUEST, NO_SUCH).into_response();
     };
-    answer(&admin, move |ledger| {
+    answer(&admin, move |state| {
+        let ledger = state.ledger();
         for origin in &origins {
             ledger.clear_saves(origin)?;
             tracing::info!(origin, "rehearsal saves forgotten");
@@ -94,23 +104,33 @@ fn origins(admin: &Admin, only: Option<String>) -> Option<Vec<String>> {
 /// The ledger blocks.
 async fn answer(
     admin: &Admin,
-    work: impl FnOnce(&Ledger) -> Result<Vec<Row>, LedgerDown> + Send + 'static,
+    work: impl FnOnce(&StateDirectory) -> Result<Vec<Row>, LedgerDown> + Send + 'static,
 ) -> Response {
     let Some(keeping) = &admin.app.keeping else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let ledger = Arc::clone(keeping.state.ledger());
-    match tokio::task::spawn_blocking(move || work(&ledger)).await {
+    let state = Arc::clone(&keeping.state);
+    match tokio::task::spawn_blocking(move || work(&state)).await {
         Ok(Ok(rows)) => Json(rows).into_response(),
         Ok(Err(down)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{down}\n")).into_response(),
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }
 
-fn row(ledger: &Ledger, origin: String, limit: usize) -> Result<Row, LedgerDown> {
+fn row(
+    state: &StateDirectory,
+    scope: &Scope,
+    origin: String,
+    limit: usize,
+) -> Result<Row, LedgerDown> {
+    let ledger = state.ledger();
     let SaveTotals { keys, beyond } = ledger.save_totals(&origin)?;
     let saves = ledger.saves(&origin).take(limit);
-    let saves = saves.map(|save| save.map(SavedKey::from));
+    let saves = saves.map(|save| {
+        let save = save?;
+        let gone = !scope.needs_a_home(state, &save.key);
+        Ok(SavedKey::new(&save, gone))
+    });
     Ok(Row {
         saves: saves.collect::<Result<_, _>>()?,
         origin,
@@ -119,9 +139,10 @@ fn row(ledger: &Ledger, origin: String, limit: usize) -> Result<Row, LedgerDown>
     })
 }
 
-impl From<Save> for SavedKey {
-    fn from(save: Save) -> Self {
+impl SavedKey {
+    fn new(save: &Save, gone: bool) -> Self {
         Self {
+            gone,
             key: save.key.as_str().to_owned(),
             reason: save.reason.label(),
             first: save.first,

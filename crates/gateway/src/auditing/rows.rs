@@ -1,7 +1,7 @@
 //! What an audit and the running gateway tell each other, as JSON.
 
 use migration::Barred;
-use migration::audit::{Known, Recollection, Saved, Standing};
+use migration::audit::{Cached, Known, Recollection, Saved, Standing};
 use object::{Digest, ObjectKey};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,34 @@ pub(crate) struct StandingRequest {
     pub(crate) scope: ScopeRow,
     /// Saves since then, in seconds since 1970.
     pub(crate) since: u64,
+}
+
+/// Of which copies an audit asks the running gateway.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CachedRequest {
+    pub(crate) scope: ScopeRow,
+    /// Where an earlier answer ended.
+    #[serde(default)]
+    pub(crate) after: Option<String>,
+}
+
+impl CachedRequest {
+    /// The place in the cache's own terms.
+    ///
+    /// # Errors
+    /// It is none that was given.
+    pub(crate) fn place(&self) -> Result<Option<Vec<u8>>, String> {
+        let place = self.after.as_deref().map(hex::decode).transpose();
+        place.map_err(|error| error.to_string())
+    }
+}
+
+/// Some copies.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct CachedRow {
+    keys: Vec<String>,
+    next: Option<String>,
 }
 
 /// What is known of one key.
@@ -125,6 +153,31 @@ impl From<RecollectionRow> for Recollection {
             there: there.map(|one| one.map(Known::from)).collect(),
             barred: bars.map(|one| one.map(barred)).collect(),
         }
+    }
+}
+
+impl From<Cached> for CachedRow {
+    fn from(cached: Cached) -> Self {
+        let keys = cached.keys.iter().map(|key| key.as_str().to_owned());
+        Self {
+            keys: keys.collect(),
+            next: cached.next,
+        }
+    }
+}
+
+impl CachedRow {
+    /// What a running gateway has said.
+    ///
+    /// # Errors
+    /// A key is none.
+    pub(crate) fn read(self) -> Result<Cached, String> {
+        let keys = self.keys.iter().map(|key| ObjectKey::parse(key));
+        let keys: Result<_, _> = keys.collect();
+        Ok(Cached {
+            keys: keys.map_err(|error| error.to_string())?,
+            next: self.next,
+        })
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use migration::Share;
 
-use crate::deletions::Share;
+use super::rows::Rows;
 
 /// Where the configuration is looked for, in this order.
 const DEFAULT_FILES: [&str; 2] = ["config/gateway.toml", "/etc/media-gateway/gateway.toml"];
@@ -137,11 +138,20 @@ Exit status: 0 purged, 1 not.")]
     /// Lists both, says what differs, and copies what the target lacks: never what must stay gone,
     /// never over what somebody else has written there. May be killed at any moment and goes on
     /// when it is run again. Run it until it reports 0 new.
+    ///
+    /// With Misskey's rows (--misskey-config, --misskey-url-file, --meisskey-export; one of them)
+    /// the keys that they name are the inventory, and nothing is listed; with --referenced-only
+    /// too, the source is listed, and of that only what they name is copied. --prefix, --exclude,
+    /// --shard and --all-keys narrow or widen each of these. The same file or database goes on with
+    /// the same run.
     #[command(after_help = "\
 Examples:
   media-gateway migrate --from old --to current --dry-run
   media-gateway migrate --from old --to current --max-bandwidth '12 MB/s'
   media-gateway migrate --from old --to disk --verify read --exclude '*thumbnail-*'
+  media-gateway migrate --from old --to current --referenced-only \
+    --misskey-config /srv/misskey/.config/default.yml
+  media-gateway migrate --from web --to current --misskey-url-file /run/secrets/misskey-db
 
 Exit status: 0 all copied, 1 something failed or differs, 2 it could not be done.")]
     Migrate(Box<super::MigrateArguments>),
@@ -164,6 +174,7 @@ Exit status: 0 all copied, 1 something failed or differs, 2 it could not be done
 Examples:
   media-gateway deletions --misskey-config /srv/misskey/.config/default.yml
   media-gateway deletions --misskey-url-file /run/secrets/misskey-db --route media --apply
+  media-gateway deletions --meisskey-export drive-files.jsonl
   media-gateway deletions --keys keys.txt --min-age 30d --max 0.5% --json | jq '.keys[].key'
 
 The URL's form is postgres://reader:password@host:5432/misskey. A file of --keys has one key or URL
@@ -178,13 +189,19 @@ than --max has no row: then nothing was done.")]
     /// published object stands there: equal checksums, equal digests, or a copy that was verified
     /// when it was made. An equal length alone proves nothing. What must stay gone needs no home.
     /// It also stands against it that something was written there lately, that only this origin
-    /// could give a key as it rehearsed, or that a route needs it. Writes nothing anywhere, and
-    /// reads no object without --max-egress.
+    /// could give a key as it rehearsed, that only the cache still has what came from it, or that a
+    /// route needs it. Writes nothing anywhere, and reads no object without --max-egress.
+    ///
+    /// With Misskey's rows (--misskey-config, --misskey-url-file, --meisskey-export; one of them,
+    /// and not --keys) an object that no row names needs no home, and is counted as unreferenced;
+    /// one that a row names has not been deleted, whatever the ledger says. Rows whose object is
+    /// at no origin are listed apart. A web server is asked for each key that a row names.
     #[command(after_help = "\
 Examples:
   media-gateway audit old
   media-gateway audit old --sample 200                     a first look; never safe
   media-gateway audit old --max-egress '20 GB'             read what nothing else proves
+  media-gateway audit old --misskey-config /srv/misskey/.config/default.yml
   media-gateway audit old --certificate old-2026-11-28.json
   media-gateway audit old --json | jq -r '.blockers[].key'
 
@@ -324,9 +341,15 @@ pub struct TombstoneRemove {
 
 /// What `deletions` takes.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("source").required(true).args([
+    "misskey_config", "misskey_url_file", "meisskey_export", "keys",
+]))]
 pub struct DeletionsArguments {
     #[command(flatten)]
     pub(super) rows: Rows,
+    /// A file with the keys that have a row, one on each line.
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
+    pub(super) keys: Option<PathBuf>,
     /// Only these routes; all, if none is named.
     #[arg(long = "route", value_name = "NAME")]
     pub(super) routes: Vec<String>,
@@ -339,21 +362,6 @@ pub struct DeletionsArguments {
     /// Tombstone them.
     #[arg(long)]
     pub(super) apply: bool,
-}
-
-/// Where the rows are.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Rows {
-    /// Misskey's own configuration (.config/default.yml), which says where its database is.
-    #[arg(long, value_name = "FILE")]
-    pub(super) misskey_config: Option<PathBuf>,
-    /// A file with the URL of Misskey's database.
-    #[arg(long, value_name = "FILE")]
-    pub(super) misskey_url_file: Option<PathBuf>,
-    /// A file with the keys that have a row, one on each line.
-    #[arg(long, value_name = "FILE")]
-    pub(super) keys: Option<PathBuf>,
 }
 
 /// What can be looked at in the cache.

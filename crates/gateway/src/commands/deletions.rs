@@ -5,17 +5,16 @@
 
 use std::fmt::Display;
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use http::Method;
-use misskey::{Connection, Database};
 use serde::Serialize;
 use state::StateDirectory;
 
-use super::cli::{DeletionsArguments, Global, Rows};
+use super::cli::{DeletionsArguments, Global};
 use super::report::{self, complain, print_json, printable, say};
+use super::rows::Source;
 use super::tombstone;
 use crate::admin::TombstoneRequest;
 use crate::app::App;
@@ -23,8 +22,9 @@ use crate::clock::unix_now;
 use crate::config::Config;
 use crate::control::{CallError, stream};
 use crate::deletions::{
-    Age, Held, LedgerKey, Names, OriginHolds, Rowless, Tally, chosen, decide, tombstoned,
+    Age, Held, LedgerKey, OriginHolds, Rowless, Tally, chosen, decide, tombstoned,
 };
+use crate::rows::Names;
 
 /// Keys that are shown to people.
 const SHOWN: usize = 100;
@@ -102,10 +102,18 @@ pub(super) async fn run(
     Ok(exit)
 }
 
+/// Where the rows are: the command line says one of them.
+fn source(arguments: &DeletionsArguments) -> anyhow::Result<Source> {
+    if let Some(file) = &arguments.keys {
+        return Ok(Source::Keys(file.clone()));
+    }
+    Source::of(&arguments.rows)?.context("say where the rows are")
+}
+
 async fn examine(config: &Config, arguments: &DeletionsArguments) -> anyhow::Result<Report> {
     let app = App::for_looking(config)?;
     let routes = chosen(&app, &arguments.routes).map_err(anyhow::Error::msg)?;
-    let source = Source::of(&arguments.rows)?;
+    let source = source(arguments)?;
     // Before hundreds of pages are listed for nothing.
     source.reach().await?;
     let age = Age {
@@ -126,7 +134,8 @@ async fn examine(config: &Config, arguments: &DeletionsArguments) -> anyhow::Res
     }
     // Only now: a row that was made meanwhile protects its object.
     let mut names = Names::new(&app);
-    let rows = source.read(&mut names).await?;
+    let rows = source.read(|reference| names.reference(reference));
+    let rows = rows.await?;
     let gone = tombstoned(&app, &config.state.directory)?;
     let (tally, keys) = decide(held.done(), gone, names.done())?;
     Ok(Report {
@@ -139,67 +148,6 @@ async fn examine(config: &Config, arguments: &DeletionsArguments) -> anyhow::Res
         applied: 0,
         refused: None,
     })
-}
-
-/// Where the names are.
-enum Source<'a> {
-    Database(Box<Connection>),
-    File(&'a Path),
-}
-
-impl<'a> Source<'a> {
-    fn of(rows: &'a Rows) -> anyhow::Result<Self> {
-        let read = |file: &Path| {
-            let text = std::fs::read_to_string(file);
-            text.with_context(|| format!("{}: cannot be read", file.display()))
-        };
-        let named = |file: &'a Path| move || file.display().to_string();
-        if let Some(file) = &rows.misskey_config {
-            let connection = Connection::of_misskey_config(&read(file)?);
-            let connection = connection.with_context(named(file))?;
-            return Ok(Self::Database(Box::new(connection)));
-        }
-        if let Some(file) = &rows.misskey_url_file {
-            let connection = Connection::of_url(&read(file)?).with_context(named(file))?;
-            return Ok(Self::Database(Box::new(connection)));
-        }
-        let file = rows.keys.as_deref().context("say where the rows are")?;
-        Ok(Self::File(file))
-    }
-
-    async fn reach(&self) -> anyhow::Result<()> {
-        match self {
-            Self::Database(connection) => Database::connect(connection).await?.close().await,
-            Self::File(file) => {
-                let opened = std::fs::File::open(file);
-                opened.with_context(|| format!("{}: cannot be read", file.display()))?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn read(&self, names: &mut Names<'_>) -> anyhow::Result<u64> {
-        match self {
-            Self::Database(connection) => {
-                let mut database = Database::connect(connection).await?;
-                let rows = database
-                    .references(|reference| names.reference(&reference))
-                    .await?;
-                database.close().await;
-                anyhow::ensure!(
-                    rows > 0,
-                    "the database has no uploads at all: is it the right one?"
-                );
-                Ok(rows)
-            }
-            Self::File(file) => {
-                let lines = names.file_of_keys(file);
-                let lines = lines.with_context(|| format!("{}: cannot be read", file.display()))?;
-                anyhow::ensure!(lines > 0, "{}: there is no key in it", file.display());
-                Ok(lines)
-            }
-        }
-    }
 }
 
 /// What the ledger knows besides; from the running gateway, which holds it.

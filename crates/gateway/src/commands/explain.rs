@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use comfy_table::{Table, presets};
 use http::Method;
 use object::ObjectKey;
-use state::read_canaries;
+use state::{StateDirectory, read_canaries};
 use url::form_urlencoded;
 
 use super::cli::Global;
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::control::{CallError, call};
 use crate::explain::{Explanation, HeldCopy, WithdrawnKey, explain};
+use crate::withdrawals::Known;
 
 pub(super) async fn run(global: &Global, url: &str) -> anyhow::Result<ExitCode> {
     let config = match report::load_or_report(global) {
@@ -62,7 +63,32 @@ async fn alone(config: &Config, url: &str) -> anyhow::Result<Explanation> {
             applies && row.key == key.as_str()
         })
     };
-    Ok(explain(&app, &gone, url).await?)
+    let state = remembered(config);
+    let ledger = |places: &[Box<str>], key: &ObjectKey| {
+        let ledger = state.as_ref()?.ledger();
+        let known = places.iter().map(|name| Known::from(ledger.get(name, key)));
+        let known = known.collect();
+        ledger.is_up().then_some(known)
+    };
+    Ok(explain(&app, &gone, &ledger, url).await?)
+}
+
+/// The state directory, if there is one: a look makes none.
+fn remembered(config: &Config) -> Option<StateDirectory> {
+    let directory = &config.state.directory;
+    if !directory.is_dir() {
+        return None;
+    }
+    let spaces = config.routes.iter().map(|route| &*route.cache_space);
+    match StateDirectory::open(directory, spaces) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            complain(&format!(
+                "warning: what the application has deleted cannot be told: {error}"
+            ));
+            None
+        }
+    }
 }
 
 fn print(explanation: &Explanation, retired: &[Box<str>]) {

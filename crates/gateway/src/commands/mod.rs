@@ -11,6 +11,7 @@ mod cli;
 mod completions;
 mod config_schema;
 mod deletions;
+mod digest;
 mod explain;
 mod health;
 mod leases;
@@ -20,6 +21,7 @@ mod misskey;
 mod origin;
 mod purge;
 mod report;
+mod rows;
 mod serve;
 mod state;
 mod tombstone;
@@ -30,11 +32,12 @@ use std::process::ExitCode;
 pub use audit::AuditArguments;
 pub use cli::{
     CacheCommand, CheckArguments, Cli, Command, DeletionsArguments, OriginCommand, PurgeArguments,
-    Rows, StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove,
+    StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove,
 };
 pub use migrate::{MigrateArguments, Verification};
 pub use misskey::{Comparison, Form, FormValue, MisskeyConfig, compare, form};
 pub use report::{complain, load, print_rejected};
+pub use rows::Rows;
 
 /// Carries out what the command line says.
 ///

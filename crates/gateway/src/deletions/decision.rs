@@ -3,12 +3,10 @@
 //! Pure: the caller brings sets, ages and the time. In doubt a key stays: what is young, what has
 //! no age, and what any row names under any spelling.
 
-use std::fmt;
-use std::str::FromStr;
-
+use migration::{Share, percent};
 use serde::Serialize;
 
-use super::prints::{Print, Prints};
+use crate::rows::{Print, Prints};
 
 /// What a held key comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,69 +81,19 @@ impl Tally {
 
     /// Whether more have no row than is plausible.
     pub(crate) fn exceeds(&self, max: Share) -> bool {
-        let (some, all) = (u128::from(self.without_row), u128::from(self.held));
-        some * u128::from(WHOLE) > all * u128::from(max.millionths)
+        max.is_less_than(self.without_row, self.held)
     }
 
     /// How many have no row, of a hundred.
-    #[allow(clippy::cast_precision_loss, reason = "for people, to a tenth")]
     pub(crate) fn percent(&self) -> f64 {
-        if self.held == 0 {
-            return 0.0;
-        }
-        self.without_row as f64 * 100.0 / self.held as f64
-    }
-}
-
-const WHOLE: u32 = 1_000_000;
-
-/// A part of all, exact to a ten-thousandth of a percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Share {
-    millionths: u32,
-}
-
-/// It is no share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a share is a percentage such as 1% or 0.5%")]
-pub(crate) struct NoShare;
-
-impl FromStr for Share {
-    type Err = NoShare;
-
-    fn from_str(text: &str) -> Result<Self, NoShare> {
-        let number = text.trim().strip_suffix('%').ok_or(NoShare)?.trim_end();
-        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
-        let digits = |text: &str| {
-            let fits = (1..=4).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
-            fits.then(|| text.parse::<u32>().ok())
-                .flatten()
-                .ok_or(NoShare)
-        };
-        digits(part)?;
-        let millionths = digits(whole)? * 10_000 + digits(&format!("{part:0<4}"))?;
-        if millionths > WHOLE {
-            return Err(NoShare);
-        }
-        Ok(Self { millionths })
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, part) = (self.millionths / 10_000, self.millionths % 10_000);
-        let part = format!("{part:04}");
-        match part.trim_end_matches('0') {
-            "" => write!(f, "{whole}%"),
-            part => write!(f, "{whole}.{part}%"),
-        }
+        percent(self.without_row, self.held)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::prints::Gathering;
     use super::*;
+    use crate::rows::Gathering;
     use proptest::prelude::*;
 
     fn set(keys: &[u8], print: impl Fn(&str) -> Print) -> Prints {
@@ -158,26 +106,6 @@ mod tests {
 
     fn placed(key: &str) -> Print {
         Print::of_place("media", key.as_bytes())
-    }
-
-    #[test]
-    fn shares_are_read_exactly_and_nothing_else_is() {
-        for (text, millionths) in [
-            ("1%", 10_000),
-            ("0.5%", 5000),
-            ("0%", 0),
-            ("100%", WHOLE),
-            ("0.0001 %", 1),
-        ] {
-            let share: Share = text.parse().unwrap();
-            assert_eq!(share.millionths, millionths, "{text}");
-            assert_eq!(share.to_string(), text.replace(' ', ""));
-        }
-        for text in [
-            "1", "%", "-1%", "101%", "1,5%", "0.00001%", ".5%", "1.%", "1e1%",
-        ] {
-            assert_eq!(text.parse::<Share>(), Err(NoShare), "{text}");
-        }
     }
 
     #[test]
@@ -209,23 +137,6 @@ mod tests {
             let more: Vec<_> = names.iter().copied().chain([key]).collect();
             let known = Known { names: set(&more, Print::of), ..known };
             prop_assert_ne!(known.lot(placed(&text), &text), Lot::Rowless);
-        }
-
-        #[test]
-        fn the_brake_is_the_share_and_more_room_never_trips_it(
-            rowless in 0_u64..1_000_000, others in 0_u64..1_000_000, max in 0..=WHOLE,
-        ) {
-            let tally = Tally { held: rowless + others, without_row: rowless, ..Tally::default() };
-            let trips = tally.exceeds(Share { millionths: max });
-            let allowed = u128::from(tally.held) * u128::from(max) / u128::from(WHOLE);
-            prop_assert_eq!(trips, u128::from(rowless) > allowed);
-            if !trips {
-                let more = WHOLE.min(max + 1);
-                let more = Share { millionths: more };
-                prop_assert!(!tally.exceeds(more));
-            }
-            let whole = Share { millionths: WHOLE };
-            prop_assert!(!tally.exceeds(whole));
         }
 
         #[test]

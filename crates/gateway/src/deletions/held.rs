@@ -11,10 +11,10 @@ use origin_resolver::{Cursor, Failure, GuardedOrigin};
 use serde::{Deserialize, Serialize};
 
 use super::decision::is_old;
-use super::prints::{Gathering, Print, Prints};
 use super::spool::Spool;
 use crate::app::{App, Route};
 use crate::routes::is_published;
+use crate::rows::{Gathering, Print, Prints};
 
 /// A row of the ledger, as far as it matters here.
 #[derive(Debug, Deserialize, Serialize)]

@@ -6,8 +6,6 @@
 
 mod decision;
 mod held;
-mod names;
-mod prints;
 mod spool;
 
 use std::io;
@@ -17,12 +15,11 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use state::{TombstoneError, list_tombstones};
 
+use crate::rows::{Gathering, Print, Prints};
 use decision::{Known, Lot};
-use prints::{Gathering, Print, Prints};
 
-pub(crate) use decision::{Share, Tally};
+pub(crate) use decision::Tally;
 pub(crate) use held::{Age, Gathered, Held, LedgerKey, OriginHolds, chosen};
-pub(crate) use names::Names;
 
 use crate::app::App;
 

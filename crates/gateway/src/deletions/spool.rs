@@ -2,12 +2,12 @@
 //!
 //! In a file without a name, so nothing is left of it, however the process ends.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use object::ObjectKey;
+
+use crate::unnamed;
 
 /// Keys in the order in which they came.
 pub(super) struct Spool {
@@ -17,24 +17,13 @@ pub(super) struct Spool {
 impl Spool {
     /// In the system's directory for such files.
     pub(super) fn new() -> io::Result<Self> {
-        Self::below(&std::env::temp_dir())
+        Ok(Self::in_file(unnamed::file()?))
     }
 
-    fn below(directory: &Path) -> io::Result<Self> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-        let path = directory.join(format!("media-gateway-{}", hex::encode(random)));
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create_new(true).mode(0o600);
-        let named = |error: io::Error| {
-            let what = format!("{}: {error}; set TMPDIR", path.display());
-            io::Error::new(error.kind(), what)
-        };
-        let file = options.open(&path).map_err(named)?;
-        fs::remove_file(&path).map_err(named)?;
-        Ok(Self {
+    fn in_file(file: File) -> Self {
+        Self {
             file: BufWriter::new(file),
-        })
+        }
     }
 
     /// Adds a key of the cache space with this number.
@@ -73,12 +62,14 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn what_goes_in_comes_out_and_nothing_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let mut spool = Spool::below(directory.path()).unwrap();
+        let mut spool = Spool::in_file(unnamed::below(directory.path()).unwrap());
         let keys = ["a", "//x", "写真\n1", "a"].map(|text| ObjectKey::parse(text).unwrap());
         for (space, key) in (0..).zip(&keys) {
             spool.add(space, key).unwrap();

@@ -112,6 +112,14 @@ impl Withdrawals {
         Ok(self.withdrawal(&known))
     }
 
+    /// What is known of a key at each of the route's [`places`].
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub(crate) async fn known(&self, key: &ObjectKey) -> Result<Vec<Known>, Silent> {
+        self.book.look(&self.places, key).await
+    }
+
     /// When a key was last verified at the upload origin, in seconds since 1970, if the ledger
     /// knows it there.
     ///

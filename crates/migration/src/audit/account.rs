@@ -31,6 +31,8 @@ pub(crate) struct Object<'k> {
     pub(crate) barred: Option<Barred>,
     /// It was verified where the application deletes, and that place lists it no more.
     pub(crate) was_deleted: bool,
+    /// No row of the application names it.
+    pub(crate) is_unreferenced: bool,
     /// The best of the remaining origins.
     pub(crate) found: Finding,
 }
@@ -67,12 +69,16 @@ impl Account {
     pub(crate) fn object(&mut self, object: &Object<'_>) {
         let size = object.size_bytes;
         self.counts.objects.add(size);
+        if object.is_unreferenced && object.barred.is_none() {
+            self.counts.unreferenced.add(size);
+        }
         let blocker = |what| (what, Some(object.key), Some(object.route));
         let (sum, against) = match (&object.barred, object.was_deleted, &object.found) {
             (Some(Barred::Tombstoned), ..) => (&mut self.counts.tombstoned, None),
             (Some(Barred::Withdrawn), ..) => (&mut self.counts.withdrawn, None),
             (None, _, Finding::Proven(proof)) => (self.counts.by(proof.0), None),
             (None, true, _) => (&mut self.counts.deleted, None),
+            _ if object.is_unreferenced => (&mut self.counts.unreferenced_only_here, None),
             (None, false, Finding::Missing) => (&mut self.counts.missing, Some(Against::Missing)),
             (None, false, Finding::Length(there)) => {
                 let (here, there) = (size, *there);
@@ -168,6 +174,7 @@ mod tests {
 
     fn object(barred: Option<Barred>, was_deleted: bool, found: Finding) -> Object<'static> {
         Object {
+            is_unreferenced: false,
             key: "k",
             route: "media",
             size_bytes: 5,
@@ -215,6 +222,29 @@ mod tests {
             verdict(&[object(None, true, Finding::Missing)]),
             Verdict::Safe
         );
+    }
+
+    #[test]
+    fn what_no_row_names_needs_no_home_and_is_counted() {
+        let rowless = |found| Object {
+            is_unreferenced: true,
+            ..object(None, false, found)
+        };
+        let mut account = Account::new(3);
+        for found in [
+            Finding::Missing,
+            Finding::Unproven,
+            Finding::Unknown("timeout".into()),
+            proven(Proof::Copy),
+        ] {
+            account.object(&rowless(found));
+        }
+        account.close();
+        assert_eq!(account.verdict(), Verdict::Safe);
+        let counts = account.counts;
+        assert_eq!(counts.unreferenced.objects, 4);
+        assert_eq!(counts.unreferenced_only_here.objects, 3);
+        assert_eq!(counts.by_copy.objects, 1);
     }
 
     #[test]

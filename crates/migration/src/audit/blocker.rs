@@ -51,6 +51,8 @@ pub enum Against {
         /// When, in seconds since 1970; nothing where that is not told.
         modified: Option<u64>,
     },
+    /// The cache has a copy that came from here, and no origin has it any more.
+    OnlyCached,
     /// Only this origin could give it, as it rehearsed.
     Save {
         /// When that was first so, in seconds since 1970.
@@ -73,9 +75,10 @@ impl Against {
             Self::Content => 6,
             Self::Unproven => 7,
             Self::Young { .. } => 8,
-            Self::Save { .. } => 9,
+            Self::OnlyCached => 9,
+            Self::Save { .. } => 10,
         }
     }
 }
 
-pub(super) const SORTS: usize = 10;
+pub(super) const SORTS: usize = 11;

@@ -27,6 +27,10 @@ pub struct Counts {
     /// The application deleted them, as this audit has found: they were verified where it
     /// deletes, and are missing there now.
     pub deleted: Sum,
+    /// No row of the application names them, wherever they are; counted besides.
+    pub unreferenced: Sum,
+    /// Of these, those that no remaining origin is proven to have: they need no home.
+    pub unreferenced_only_here: Sum,
     /// Nowhere else.
     pub missing: Sum,
     /// Elsewhere only with another length.
@@ -45,6 +49,8 @@ pub struct Counts {
     pub unpublished: Sum,
     /// Named, and this origin does not have it.
     pub absent: u64,
+    /// The cache has a copy from this origin, and no other origin has it; counted besides.
+    pub only_cached: u64,
 }
 
 impl Counts {

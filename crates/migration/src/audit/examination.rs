@@ -11,8 +11,8 @@ use super::home::{Home, Question};
 use super::inventory::Candidate;
 use super::memory::Recollection;
 use super::{Audit, Route};
+use crate::difference::Barred;
 use crate::error::MigrationError;
-use crate::knowledge::Forgetful;
 
 impl Route {
     pub(crate) fn publishes(&self, key: &ObjectKey) -> bool {
@@ -36,12 +36,18 @@ pub(crate) async fn examine(
         return Ok(());
     }
     let keys: Vec<_> = candidates.iter().map(|one| one.key.clone()).collect();
-    let recalled = audit.memory.recall(&keys).await?;
-    let fits = |one: &Recollection| {
-        one.there.len() == homes.len() && one.barred.len() == audit.routes.len()
-    };
-    if recalled.len() != candidates.len() || !recalled.iter().all(fits) {
-        return Err(Forgetful("the answer has another form than the question".to_owned()).into());
+    let mut recalled = audit.recall(&keys, homes).await?;
+    let quiet_for = audit.options.quiet_for;
+    let rows = audit.options.rows.as_ref();
+    if let Some(rows) = rows {
+        for (candidate, recalled) in candidates.iter().zip(&mut recalled) {
+            // What a row still names the application has not deleted: it was lost.
+            if rows.name(&candidate.key) {
+                let withdrawn = |barred: &&mut Option<Barred>| **barred == Some(Barred::Withdrawn);
+                let bars = recalled.barred.iter_mut().filter(withdrawn);
+                bars.for_each(|barred| *barred = None);
+            }
+        }
     }
     let mut looked = stream::iter(candidates.into_iter().zip(recalled))
         .map(|(candidate, recalled)| look(audit, homes, candidate, recalled))
@@ -52,6 +58,8 @@ pub(crate) async fn examine(
         mut found,
     }) = looked.next().await
     {
+        let is_named = rows.is_some_and(|rows| rows.name(&candidate.key));
+        let is_unreferenced = rows.is_some_and(|rows| rows.are_without(&candidate, quiet_for));
         for (route, barred) in audit.routes.iter().zip(&recalled.barred) {
             if !route.publishes(&candidate.key) {
                 continue;
@@ -59,14 +67,16 @@ pub(crate) async fn examine(
             let is_missing = |home: usize| found[home] == Some(Finding::Missing);
             let was_there = |home: usize| recalled.there[home].is_some();
             let uploads = route.uploads;
-            let was_deleted = uploads.is_some_and(|home| was_there(home) && is_missing(home));
+            let is_lost = uploads.is_some_and(|home| was_there(home) && is_missing(home));
+            let was_deleted = is_lost && !is_named;
             let best = route
                 .homes
                 .iter()
                 .filter_map(|home| found[*home].clone())
                 .max();
             let mut best = best.unwrap_or(Finding::Missing);
-            if barred.is_none() && !was_deleted && best == Finding::Unproven {
+            let needs_proof = barred.is_none() && !was_deleted && !is_unreferenced;
+            if needs_proof && best == Finding::Unproven {
                 best = prove(audit, homes, route, &candidate, &mut found).await;
             }
             account.object(&Object {
@@ -75,6 +85,7 @@ pub(crate) async fn examine(
                 size_bytes: candidate.here.size_bytes,
                 barred: *barred,
                 was_deleted,
+                is_unreferenced,
                 found: best,
             });
         }

@@ -43,6 +43,14 @@ pub(crate) struct Question<'k> {
     pub(crate) known: (Option<Known>, Option<Known>),
 }
 
+/// Whether an origin has a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Has {
+    Yes,
+    No,
+    Unknown(Box<str>),
+}
+
 impl Home {
     /// One that is asked for each key.
     pub(crate) fn asked(end: End) -> Self {
@@ -79,6 +87,25 @@ impl Home {
     /// Whether it was listed and has nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// Whether it was listed; else each key takes a request.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.rows.is_some()
+    }
+
+    /// Whether it has something under a key, whatever that is.
+    pub(crate) async fn has(&self, key: &ObjectKey) -> Has {
+        if let Some(rows) = &self.rows {
+            let wanted = Fingerprint::of(key);
+            let found = rows.binary_search_by_key(&wanted, |row| row.key);
+            return found.map_or(Has::No, |_| Has::Yes);
+        }
+        match self.end.vouched(key).await {
+            Asked::Found(_) => Has::Yes,
+            Asked::Missing => Has::No,
+            Asked::Unknown(failure) => Has::Unknown(failure.to_string().into()),
+        }
     }
 
     /// What it comes to for a key: by what it lists, and by asking where that is not enough.

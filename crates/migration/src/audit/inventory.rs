@@ -14,10 +14,10 @@ use super::finding::is_young;
 use super::home::Home;
 use super::listing::Pages;
 use super::{Audit, examination, prefixes, seconds};
-use crate::difference::Seen;
+use crate::difference::Seen as Listed;
 use crate::end::{self, Asked};
 use crate::error::MigrationError;
-use crate::fingerprint::Mark;
+use crate::fingerprint::{Fingerprint, Mark};
 use crate::inventory::named;
 use crate::options::Named;
 
@@ -25,11 +25,36 @@ use crate::options::Named;
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) key: ObjectKey,
-    pub(crate) here: Seen,
+    pub(crate) here: Listed,
 }
 
 /// Candidates that are looked at together.
 const TOGETHER: usize = 1_000;
+
+/// Keys of the audited origin that were looked at, or that it could not tell of; 16 bytes each.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Vec<Fingerprint>);
+
+impl Seen {
+    pub(crate) fn contains(&self, key: &ObjectKey) -> bool {
+        self.0.binary_search(&Fingerprint::of(key)).is_ok()
+    }
+
+    fn add(&mut self, key: &ObjectKey) {
+        self.0.push(Fingerprint::of(key));
+    }
+
+    fn add_all(&mut self, candidates: &[Candidate]) {
+        for one in candidates {
+            self.add(&one.key);
+        }
+    }
+
+    fn settle(mut self) -> Self {
+        self.0.sort_unstable();
+        self
+    }
+}
 
 /// Takes the inventory and looks at each object.
 pub(crate) async fn take(
@@ -37,7 +62,8 @@ pub(crate) async fn take(
     homes: &[Home],
     account: &mut Account,
     requests: &mut u64,
-) -> Result<(), MigrationError> {
+) -> Result<Seen, MigrationError> {
+    let mut seen = Seen::default();
     let mut sample = audit
         .options
         .sample
@@ -46,7 +72,8 @@ pub(crate) async fn take(
         let mut at = Some(0);
         while let Some(offset) = at {
             let (lines, next) = named::lines(named, offset).await?;
-            let candidates = ask(audit, named, lines, account, requests).await;
+            let candidates = ask(audit, named, lines, account, &mut seen, requests).await;
+            seen.add_all(&candidates);
             look(audit, homes, account, &mut sample, candidates).await?;
             at = next;
         }
@@ -58,19 +85,20 @@ pub(crate) async fn take(
                 account.counts.unfit.add(unfit.size_bytes.unwrap_or(0));
             }
             let candidates = page.entries.into_iter().map(|entry| Candidate {
-                here: Seen {
+                here: Listed {
                     size_bytes: entry.size_bytes,
                     mark: Mark::of(entry.etag.as_deref()),
                     modified: entry.modified,
                 },
                 key: entry.key,
             });
-            let candidates = candidates.collect();
+            let candidates: Vec<_> = candidates.collect();
+            seen.add_all(&candidates);
             look(audit, homes, account, &mut sample, candidates).await?;
         }
     }
     let Some(sample) = sample else {
-        return Ok(());
+        return Ok(seen.settle());
     };
     let mut chosen = sample.chosen();
     while !chosen.is_empty() {
@@ -78,7 +106,7 @@ pub(crate) async fn take(
         examination::examine(audit, homes, account, chosen).await?;
         chosen = rest;
     }
-    Ok(())
+    Ok(seen.settle())
 }
 
 /// Looks at candidates, or chooses among them.
@@ -111,7 +139,8 @@ async fn look(
 enum Line {
     Candidate(Candidate),
     Absent,
-    Doubt(String),
+    /// About this key, if it is one.
+    Doubt(Option<ObjectKey>, String),
 }
 
 /// Asks the audited origin for keys of a file.
@@ -120,6 +149,7 @@ async fn ask(
     named: &Named,
     lines: Vec<String>,
     account: &mut Account,
+    seen: &mut Seen,
     requests: &mut u64,
 ) -> Vec<Candidate> {
     *requests += lines.len() as u64;
@@ -133,7 +163,12 @@ async fn ask(
         match line {
             Line::Candidate(candidate) => candidates.push(candidate),
             Line::Absent => account.counts.absent += 1,
-            Line::Doubt(why) => account.doubt_about_a_key(why),
+            Line::Doubt(key, why) => {
+                if let Some(key) = key {
+                    seen.add(&key);
+                }
+                account.doubt_about_a_key(why);
+            }
         }
     }
     candidates
@@ -142,15 +177,21 @@ async fn ask(
 async fn ask_one(audit: &Audit, named: &Named, line: String) -> Line {
     let key = match (named.read)(&line) {
         Ok(key) => key,
-        Err(why) => return Line::Doubt(why),
+        Err(why) => return Line::Doubt(None, why),
     };
     match audit.origin.vouched(&key).await {
-        Asked::Found(head) => match end::seen(&head) {
-            Some(here) => Line::Candidate(Candidate { key, here }),
-            None => Line::Doubt(format!("{}: its length is not told", key.as_str())),
-        },
+        Asked::Found(head) => {
+            if let Some(here) = end::seen(&head) {
+                return Line::Candidate(Candidate { key, here });
+            }
+            let why = format!("{}: its length is not told", key.as_str());
+            Line::Doubt(Some(key), why)
+        }
         Asked::Missing => Line::Absent,
-        Asked::Unknown(failure) => Line::Doubt(format!("{}: {failure}", key.as_str())),
+        Asked::Unknown(failure) => {
+            let why = format!("{}: {failure}", key.as_str());
+            Line::Doubt(Some(key), why)
+        }
     }
 }
 
@@ -216,7 +257,7 @@ mod tests {
             let mut sample = Sample::new(10, seed);
             for n in 0..1000 {
                 let key = ObjectKey::parse(&format!("m/{n}")).unwrap();
-                let here = Seen {
+                let here = Listed {
                     size_bytes: n,
                     mark: Mark::default(),
                     modified: None,

@@ -46,6 +46,15 @@ pub struct Saved {
     pub count: u64,
 }
 
+/// Some of the keys of which the cache has a copy from the audited origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cached {
+    /// The keys.
+    pub keys: Vec<ObjectKey>,
+    /// Where it goes on, if it does.
+    pub next: Option<String>,
+}
+
 /// Whoever remembers.
 pub trait Memory: Send + Sync {
     /// What is remembered of these keys, in their order and as many.
@@ -53,6 +62,10 @@ pub trait Memory: Send + Sync {
         &'a self,
         keys: &'a [ObjectKey],
     ) -> BoxFuture<'a, Result<Vec<Recollection>, Forgetful>>;
+
+    /// Keys of which the cache has a copy on the disk that came from the audited origin, or was
+    /// confirmed by it last; from a place on that an earlier answer gave.
+    fn cached(&self, after: Option<String>) -> BoxFuture<'_, Result<Cached, Forgetful>>;
 
     /// What else is remembered; saves since then, in seconds since 1970.
     fn standing(&self, since: u64) -> BoxFuture<'_, Result<Standing, Forgetful>>;

@@ -6,6 +6,7 @@
 
 mod account;
 mod blocker;
+mod cached;
 mod counts;
 mod examination;
 mod finding;
@@ -14,13 +15,17 @@ mod inventory;
 mod listing;
 mod memory;
 mod report;
+mod rows;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use object::ObjectKey;
+
 use crate::end::End;
 use crate::error::MigrationError;
+use crate::knowledge::Forgetful;
 use crate::options::Named;
 use crate::selection::Selection;
 use account::Account;
@@ -29,8 +34,9 @@ pub use blocker::{Against, Blocker};
 pub use counts::Counts;
 pub use finding::{Known, Proof};
 use home::Home;
-pub use memory::{Memory, Recollection, Saved, Standing};
+pub use memory::{Cached, Memory, Recollection, Saved, Standing};
 pub use report::{Report, RouteReport};
+pub use rows::{Nowhere, ReadRow, Rows, RowsReport};
 
 /// Deletions that nobody had noticed are believed up to this many, and a tenth of all keys.
 const BELIEVED_DELETIONS: u64 = 10;
@@ -59,6 +65,8 @@ pub struct Options {
     pub saves_within: Duration,
     /// Only the keys that stand in a file; else what the origin lists.
     pub named: Option<Named>,
+    /// What the application's rows name, where that is known.
+    pub rows: Option<Rows>,
     /// Only so many keys by chance, asked for one by one: nothing is safe then.
     pub sample: Option<usize>,
     /// What makes the chance another one each time.
@@ -125,17 +133,72 @@ impl Audit {
         }
         let mut requests = 0;
         let homes = self.list_homes(&mut requests).await?;
-        inventory::take(self, &homes, &mut account, &mut requests).await?;
+        let seen = inventory::take(self, &homes, &mut account, &mut requests).await?;
+        let mut rows_report = None;
+        if let Some(rows) = &self.options.rows {
+            rows.look_at_unreferenced(&mut account);
+            if self.options.sample.is_none() {
+                let (account, requests) = (&mut account, &mut requests);
+                let taken = rows::take(self, rows, &homes, &seen, account, requests).await?;
+                rows_report = Some(taken);
+            }
+        }
+        if self.options.sample.is_none() {
+            cached::take(self, &homes, &seen, &mut account, &mut requests).await?;
+        }
         self.look_at_deletions(&homes, &mut account);
         let standing = self.memory.standing(self.saves_since()).await?;
-        look_at_standing(&standing, &mut account);
+        self.look_at_standing(&standing, &mut account);
         if let Some(sample) = self.options.sample {
             account.doubt(format!(
                 "only {sample} keys were looked at, chosen by chance"
             ));
         }
         account.close();
-        Ok(Report::new(self, account, &standing, requests))
+        Ok(Report::new(self, account, &standing, rows_report, requests))
+    }
+
+    /// What is remembered of keys, of as many as were asked for and of each route and home.
+    async fn recall(
+        &self,
+        keys: &[ObjectKey],
+        homes: &[Home],
+    ) -> Result<Vec<Recollection>, MigrationError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let recalled = self.memory.recall(keys).await?;
+        let fits = |one: &Recollection| {
+            one.there.len() == homes.len() && one.barred.len() == self.routes.len()
+        };
+        if recalled.len() != keys.len() || !recalled.iter().all(fits) {
+            let what = "the answer has another form than the question";
+            return Err(Forgetful(what.to_owned()).into());
+        }
+        Ok(recalled)
+    }
+
+    fn look_at_standing(&self, standing: &Standing, account: &mut Account) {
+        let waiting = standing.promotions_waiting;
+        if waiting > 0 {
+            account.block(Against::PromotionsWaiting { waiting }, None, None);
+        }
+        let rows = self.options.rows.as_ref();
+        for save in &standing.saves {
+            // Others ask for what the application has deleted, for as long as they like.
+            if rows.is_some_and(|rows| !rows.name(&save.key)) {
+                continue;
+            }
+            let (first, count) = (save.first, save.count);
+            let key = Some(save.key.as_str());
+            account.block(Against::Save { first, count }, key, None);
+        }
+        if standing.unlisted_saves > 0 {
+            account.doubt(format!(
+                "{} rehearsal saves are counted without their keys",
+                standing.unlisted_saves
+            ));
+        }
     }
 
     fn saves_since(&self) -> u64 {
@@ -181,27 +244,6 @@ impl Audit {
                  deleted, or has it lost them?"
             ));
         }
-    }
-}
-
-fn look_at_standing(standing: &Standing, account: &mut Account) {
-    let waiting = standing.promotions_waiting;
-    if waiting > 0 {
-        account.block(Against::PromotionsWaiting { waiting }, None, None);
-    }
-    for save in &standing.saves {
-        let (first, count) = (save.first, save.count);
-        account.block(
-            Against::Save { first, count },
-            Some(save.key.as_str()),
-            None,
-        );
-    }
-    if standing.unlisted_saves > 0 {
-        account.doubt(format!(
-            "{} rehearsal saves are counted without their keys",
-            standing.unlisted_saves
-        ));
     }
 }
 

@@ -8,6 +8,7 @@ use super::account::{Account, Verdict};
 use super::blocker::Blocker;
 use super::counts::Counts;
 use super::memory::Standing;
+use super::rows::RowsReport;
 use super::{Audit, seconds};
 use crate::tally::Sum;
 
@@ -38,6 +39,9 @@ pub struct Report {
     pub doubts: Vec<String>,
     /// Bytes that would have to be read to prove what is unproven.
     pub reading_bytes: u64,
+    /// What became of the keys that the application's rows name, where they were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowsReport>,
     /// Requests that listing, and asking for named keys, took.
     pub requests: u64,
     /// Whether a gateway was serving.
@@ -60,7 +64,13 @@ pub struct RouteReport {
 }
 
 impl Report {
-    pub(super) fn new(audit: &Audit, account: Account, standing: &Standing, requests: u64) -> Self {
+    pub(super) fn new(
+        audit: &Audit,
+        account: Account,
+        standing: &Standing,
+        rows: Option<RowsReport>,
+        requests: u64,
+    ) -> Self {
         let routes = audit.routes.iter().map(|route| RouteReport {
             name: route.name.clone(),
             keys: route.keys.clone(),
@@ -83,6 +93,7 @@ impl Report {
             blockers: account.blockers,
             doubts: account.doubts,
             reading_bytes: audit.reading_bytes.load(Ordering::Relaxed),
+            rows,
             requests,
             serving: standing.is_serving,
             quiet_for: audit.options.quiet_for.as_secs(),

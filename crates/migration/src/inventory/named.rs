@@ -4,8 +4,9 @@
 //! no key, and a key that the source does not have, are said; nothing is dropped silently.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use object::ObjectKey;
@@ -18,7 +19,9 @@ use crate::migration::Migration;
 use crate::options::Named;
 use crate::progress::Phase;
 use crate::record::{Note, NoteKind, Position, TargetPage};
+use crate::selection::Chosen;
 use crate::shared::Shared;
+use crate::tally::Tally;
 
 /// Lines that are planned together.
 const LINES: usize = 500;
@@ -58,24 +61,37 @@ pub(crate) async fn lines(
     named: &Named,
     offset: u64,
 ) -> Result<(Vec<String>, Option<u64>), MigrationError> {
-    let file = named.file.clone();
+    let file = Arc::clone(&named.file);
     let read = tokio::task::spawn_blocking(move || read(&file, offset));
     let read = read
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)));
     read.map_err(|error| MigrationError::Named {
-        file: named.file.display().to_string(),
+        file: named.name.to_string(),
         error,
     })
 }
 
-fn read(file: &Path, offset: u64) -> io::Result<(Vec<String>, Option<u64>)> {
-    let mut file = File::open(file)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let (mut file, mut at, mut lines) = (BufReader::new(file), offset, Vec::new());
+/// A file from an offset on; several may read it at one time.
+struct From<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl Read for From<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(into, self.at)?;
+        self.at += length as u64;
+        Ok(length)
+    }
+}
+
+fn read(file: &File, offset: u64) -> io::Result<(Vec<String>, Option<u64>)> {
+    let mut from = BufReader::new(From { file, at: offset });
+    let (mut at, mut lines) = (offset, Vec::new());
     while lines.len() < LINES {
         let mut line = Vec::new();
-        let length = io::Read::take(&mut file, LONGEST_LINE).read_until(b'\n', &mut line)?;
+        let length = Read::take(&mut from, LONGEST_LINE).read_until(b'\n', &mut line)?;
         if length == 0 {
             return Ok((lines, None));
         }
@@ -92,6 +108,8 @@ fn read(file: &Path, offset: u64) -> io::Result<(Vec<String>, Option<u64>)> {
 /// What the source said of one line.
 enum Line {
     Candidate(Candidate),
+    /// It is not wanted, and was not asked for.
+    Unwanted(Chosen),
     /// It does not have it.
     Absent(Note),
     /// It could not say, or the line is no key.
@@ -105,30 +123,37 @@ async fn plan(
     lines: Vec<String>,
     next: Option<Position>,
 ) -> Result<(), MigrationError> {
-    let asked = lines.len() as u64;
     let lines: Vec<Line> = stream::iter(lines)
         .map(|line| ask(migration, named, line))
         .buffered(migration.options.jobs.max(1))
         .collect()
         .await;
     let (mut candidates, mut notes) = (Vec::new(), Vec::new());
-    let mut missing = (0, 0);
+    let mut tally = Box::<Tally>::default();
     for line in lines {
         match line {
-            Line::Candidate(candidate) => candidates.push(candidate),
+            Line::Candidate(candidate) => {
+                tally.source_requests += 1;
+                candidates.push(candidate);
+                continue;
+            }
+            Line::Unwanted(chosen) => tally.unwanted(chosen).add(0),
             Line::Absent(note) => {
-                missing.0 += 1;
-                notes.push(note);
+                tally.source_requests += 1;
+                tally.absent.add(0);
+                if !named.may_be_absent {
+                    notes.push(note);
+                }
             }
             Line::Unknown(note) => {
-                missing.1 += 1;
+                tally.source_requests += 1;
+                tally.unknown.add(0);
                 notes.push(note);
             }
         }
+        tally.source.add(0);
     }
-    planning
-        .plan_named(candidates, notes, missing, next, asked)
-        .await
+    planning.plan_named(candidates, notes, tally, next).await
 }
 
 async fn ask(migration: &Migration, named: &Named, line: String) -> Line {
@@ -136,6 +161,10 @@ async fn ask(migration: &Migration, named: &Named, line: String) -> Line {
         Ok(key) => key,
         Err(why) => return Line::Unknown(Note::new(NoteKind::Unasked, &line, &why)),
     };
+    match migration.options.selection.choose(&key) {
+        Chosen::Yes => {}
+        other => return Line::Unwanted(other),
+    }
     let note = |why: &str| Note::new(NoteKind::Unasked, key.as_str(), &why);
     let head = match migration.from.vouched(&key).await {
         Asked::Found(head) => head,

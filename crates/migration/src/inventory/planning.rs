@@ -18,7 +18,7 @@ use crate::record::{Item, Note, NoteKind, PlanFrame, Position, value_to_seen, va
 use crate::selection::Chosen;
 use crate::shared::Shared;
 use crate::table::Table;
-use crate::tally::{Sum, Tally};
+use crate::tally::Tally;
 
 /// So many contradictions that were none, one after the other: this pair's listed tags look like
 /// MD5s and are something else, and asking about each would cost a request at both ends.
@@ -80,10 +80,10 @@ impl<'m> Planning<'m> {
         unfit: Vec<(Note, u64)>,
         next: Option<Position>,
     ) -> Result<(), MigrationError> {
-        let mut tally = Tally {
+        let mut tally = Box::new(Tally {
             source_requests: 1,
             ..Tally::default()
-        };
+        });
         for (_, bytes) in &unfit {
             tally.source.add(*bytes);
             tally.unfit.add(*bytes);
@@ -92,25 +92,15 @@ impl<'m> Planning<'m> {
         self.plan(candidates, notes, tally, next).await
     }
 
-    /// The same of keys that were named: so many were absent, and so many unknown; each was
-    /// `asked` for at both ends.
+    /// The same of keys that were named; those that are no candidates are counted already.
     pub(super) async fn plan_named(
         &self,
         candidates: Vec<Candidate>,
         notes: Vec<Note>,
-        (absent, unknown): (u64, u64),
+        mut tally: Box<Tally>,
         next: Option<Position>,
-        asked: u64,
     ) -> Result<(), MigrationError> {
-        let of = |objects| Sum { objects, bytes: 0 };
-        let tally = Tally {
-            source: of(absent + unknown),
-            absent: of(absent),
-            unknown: of(unknown),
-            source_requests: asked,
-            target_requests: candidates.len() as u64,
-            ..Tally::default()
-        };
+        tally.target_requests += candidates.len() as u64;
         self.plan(candidates, notes, tally, next).await
     }
 
@@ -118,7 +108,7 @@ impl<'m> Planning<'m> {
         &self,
         candidates: Vec<Candidate>,
         mut notes: Vec<Note>,
-        mut tally: Tally,
+        mut tally: Box<Tally>,
         next: Option<Position>,
     ) -> Result<(), MigrationError> {
         let candidates = self.chosen(candidates, &mut tally);
@@ -126,10 +116,12 @@ impl<'m> Planning<'m> {
         let recalled = self.migration.recall(&keys).await?;
         let found = self.look_up(&keys).await?;
         let mut items = Vec::new();
-        for ((candidate, recalled), (present, written)) in
+        for ((candidate, mut recalled), (present, written)) in
             candidates.into_iter().zip(recalled).zip(found)
         {
             let target = candidate.target.or(present);
+            tally.verified += u64::from(recalled.was_at_target && recalled.barred.is_none());
+            recalled.was_at_target &= !self.migration.options.lost;
             let step = self
                 .decide(&candidate, target, written, recalled, &mut tally)
                 .await;
@@ -137,7 +129,7 @@ impl<'m> Planning<'m> {
         }
         let frame = PlanFrame::Page {
             next,
-            tally: Box::new(tally),
+            tally,
             items,
             notes,
         };
@@ -157,14 +149,13 @@ impl<'m> Planning<'m> {
     }
 
     fn chosen(&self, candidates: Vec<Candidate>, tally: &mut Tally) -> Vec<Candidate> {
-        let selection = &self.migration.options.selection;
+        let options = &self.migration.options;
         let is_wanted = |one: &Candidate| {
             tally.source.add(one.size_bytes);
-            let sum = match selection.choose(&one.key) {
+            let sum = match options.selection.choose(&one.key) {
+                Chosen::Yes if options.is_unreferenced(&one.key) => &mut tally.unreferenced,
                 Chosen::Yes => return true,
-                Chosen::Unpublished => &mut tally.unpublished,
-                Chosen::Excluded => &mut tally.excluded,
-                Chosen::Elsewhere => &mut tally.elsewhere,
+                other => tally.unwanted(other),
             };
             sum.add(one.size_bytes);
             false
@@ -257,6 +248,10 @@ fn take_step(
         Step::Same | Step::Ask => return tally.same.add(size),
         Step::Barred(Barred::Tombstoned) => return tally.tombstoned.add(size),
         Step::Barred(Barred::Withdrawn) => return tally.withdrawn.add(size),
+        Step::Deleted => {
+            tally.unnoticed.add(size);
+            return tally.withdrawn.add(size);
+        }
         Step::Differs(difference) => {
             tally.differs.add(size);
             notes.push(Note::new(

@@ -107,6 +107,12 @@ impl Journal {
         self.plan.run()
     }
 
+    /// Whether anything of the source was planned.
+    pub fn has_planned(&self) -> bool {
+        let standing = self.standing();
+        standing.source_at.is_none() || standing.tally.source.objects > 0
+    }
+
     /// What earlier runs have copied.
     pub(crate) fn known(&self) -> Option<&Table> {
         self.known.as_ref()

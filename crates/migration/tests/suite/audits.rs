@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use migration::audit::{
-    Against, Audit, Known, Memory, Options, Recollection, Report, Route, Saved, Standing, Verdict,
+    Against, Audit, Cached, Known, Memory, Options, Recollection, Report, Route, Saved, Standing,
+    Verdict,
 };
 use migration::{Barred, End, Forgetful, MigrationError};
 use object::{Digest, ObjectKey};
 use origin_resolver::{GuardedOrigin, Reason, Unobserved};
+use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use crate::fake::{Shelf, Shop, at};
@@ -20,10 +22,11 @@ use crate::scale::peak_kib;
 
 /// What the gateway would remember of one home.
 #[derive(Default)]
-struct Ledger {
+pub(crate) struct Ledger {
     at_home: Mutex<BTreeMap<String, Known>>,
-    barred: Mutex<BTreeMap<String, Barred>>,
+    pub(crate) barred: Mutex<BTreeMap<String, Barred>>,
     standing: Mutex<Standing>,
+    pub(crate) cached: Mutex<Vec<ObjectKey>>,
     is_down: bool,
 }
 
@@ -42,6 +45,18 @@ impl Memory for Ledger {
         })
     }
 
+    /// One key on each page.
+    fn cached(&self, after: Option<String>) -> BoxFuture<'_, Result<Cached, Forgetful>> {
+        Box::pin(async move {
+            let at: usize = after.map_or(0, |after| after.parse().unwrap());
+            let keys = self.cached.lock().unwrap();
+            Ok(Cached {
+                keys: keys.get(at).cloned().into_iter().collect(),
+                next: (at + 1 < keys.len()).then(|| (at + 1).to_string()),
+            })
+        })
+    }
+
     fn standing(&self, _since: u64) -> BoxFuture<'_, Result<Standing, Forgetful>> {
         Box::pin(async {
             if self.is_down {
@@ -53,17 +68,18 @@ impl Memory for Ledger {
 }
 
 /// An old origin, and the one that remains.
-struct Pair {
-    old: Arc<Shelf>,
-    new: Arc<Shelf>,
-    ledger: Arc<Ledger>,
-    options: Options,
+pub(crate) struct Pair {
+    pub(crate) old: Arc<Shelf>,
+    pub(crate) new: Arc<Shelf>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) options: Options,
     route: Route,
+    pub(crate) directory: TempDir,
 }
 
 impl Pair {
     /// Both have so many objects.
-    fn new(objects: usize) -> Self {
+    pub(crate) fn new(objects: usize) -> Self {
         Self::of(Shelf::new(), Shelf::new(), objects)
     }
 
@@ -76,6 +92,7 @@ impl Pair {
                 quiet_for: Duration::from_hours(24),
                 saves_within: Duration::from_hours(24),
                 named: None,
+                rows: None,
                 sample: None,
                 seed: 7,
                 max_egress: 0,
@@ -89,6 +106,7 @@ impl Pair {
                 uploads: Some(0),
                 roles: Vec::new(),
             },
+            directory: tempfile::tempdir().unwrap(),
         };
         for n in 0..objects {
             let (key, bytes) = (format!("m/{n:03}"), format!("object {n:03}"));
@@ -116,11 +134,11 @@ impl Pair {
         audit.run().await
     }
 
-    async fn report(&self) -> Report {
+    pub(crate) async fn report(&self) -> Report {
         self.run().await.unwrap()
     }
 
-    fn remember(&self, key: &str, known: Known) {
+    pub(crate) fn remember(&self, key: &str, known: Known) {
         self.ledger
             .at_home
             .lock()
@@ -138,7 +156,7 @@ fn copy(length: u64) -> Known {
     }
 }
 
-fn against(report: &Report) -> Vec<(&str, Against)> {
+pub(crate) fn against(report: &Report) -> Vec<(&str, Against)> {
     let blockers = report.blockers.iter();
     blockers
         .map(|one| (one.key.as_deref().unwrap_or_default(), one.what))

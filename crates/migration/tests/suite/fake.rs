@@ -80,6 +80,11 @@ impl Shelf {
         self.objects.lock().unwrap().insert(key, object);
     }
 
+    pub(crate) fn remove(&self, key: &str) {
+        let key = ObjectKey::parse(key).unwrap();
+        self.objects.lock().unwrap().remove(&key);
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<Bytes> {
         let key = ObjectKey::parse(key).unwrap();
         let objects = self.objects.lock().unwrap();

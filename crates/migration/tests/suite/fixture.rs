@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use migration::{
     Barred, End, Forgetful, Journal, Knowledge, Migration, MigrationError, Options, Recalled,
-    Report, Selection, Verified, Verify,
+    Report, Selection, Share, Verified, Verify,
 };
 use object::ObjectKey;
 use origin_resolver::{
@@ -93,6 +93,9 @@ impl Fixture {
             options: Options {
                 selection: Selection::everything(),
                 named: None,
+                referenced: None,
+                lost: false,
+                max_withdrawn: Share::percent(10),
                 verify: Verify::Checksum,
                 jobs: 4,
                 bandwidth: None,

@@ -10,5 +10,6 @@ mod fake;
 mod faults;
 mod fixture;
 mod named;
+mod rows;
 mod runs;
 mod scale;

@@ -13,9 +13,11 @@ fn named(fixture: &mut Fixture, lines: &str) {
     let file = fixture.directory.path().join("keys.txt");
     fs::write(&file, lines).unwrap();
     fixture.options.named = Some(Named {
-        file,
+        name: "keys.txt".into(),
+        file: Arc::new(fs::File::open(file).unwrap()),
         digest: [u8::try_from(lines.len() % 256).unwrap(); 32],
         read: Arc::new(|line| ObjectKey::parse(line).map_err(|error| error.to_string())),
+        may_be_absent: false,
     });
 }
 

@@ -148,8 +148,16 @@ async fn a_rehearsing_origin_is_asked_last_and_its_saves_are_counted_by_cause() 
         // Configured first, asked last.
         let route = Resolver::new(&[rehearsing, guard(settings("current"), &active)], 10);
         let resolution = route.resolve(&key("k"), Part::Whole).await;
-        assert!(matches!(resolution.outcome, Outcome::Found(_)));
         assert_eq!(active.asked(), 1);
+        let Outcome::Found(found) = resolution.outcome else {
+            panic!("it was not found");
+        };
+        assert_eq!(found.saved, Some(cause));
+        assert!(
+            saves.0.lock().unwrap().is_empty(),
+            "whoever asked counts it"
+        );
+        route.note_save("old", cause);
         assert_eq!(*saves.0.lock().unwrap(), [cause]);
         assert_eq!(
             route.hinted(&key("k")),

@@ -2,8 +2,9 @@
 
 use bytesize::ByteSize;
 use migration::Sum;
-use migration::audit::{Against, Blocker, Report, Verdict};
+use migration::audit::{Against, Blocker, Nowhere, Report, RowsReport, Verdict};
 
+use super::SHOWN;
 use crate::commands::report::{printable, time};
 
 /// The verdict in one sentence.
@@ -24,7 +25,7 @@ pub(super) fn summary(report: &Report) -> String {
         ),
         Verdict::Safe => format!(
             "\"{origin}\" may be switched off: of {objects} objects {} are proven elsewhere, and \
-             the others must stay gone",
+             the others must stay gone or have no row",
             proven.objects
         ),
         Verdict::NotSafe => format!(
@@ -43,6 +44,7 @@ pub(super) fn text(report: &Report) -> Vec<String> {
     let mut lines = vec![summary(report), String::new()];
     lines.extend(scope(report));
     lines.extend(counts(report));
+    lines.extend(report.rows.iter().flat_map(rows));
     if !report.blockers.is_empty() {
         lines.push(String::new());
         lines.extend(report.blockers.iter().map(blocker));
@@ -83,6 +85,8 @@ fn counts(report: &Report) -> Vec<String> {
         ("tombstoned", counts.tombstoned, false),
         ("withdrawn", counts.withdrawn, false),
         ("deleted", counts.deleted, false),
+        ("unreferenced", counts.unreferenced, false),
+        ("  only here", counts.unreferenced_only_here, false),
         ("missing", counts.missing, false),
         ("another length", counts.length, false),
         ("another content", counts.content, false),
@@ -98,6 +102,33 @@ fn counts(report: &Report) -> Vec<String> {
     let mut lines: Vec<_> = rows.map(|(what, sum, _)| row(what, sum)).collect();
     if counts.absent > 0 {
         lines.push(format!("{:<20} {:>10}", "absent", counts.absent));
+    }
+    lines
+}
+
+/// What became of the keys that rows name; and those that nobody has, which are no reason against
+/// it: the application may have failed to store them.
+fn rows(rows: &RowsReport) -> Vec<String> {
+    let counts = [
+        ("keys in rows", rows.keys),
+        ("  here", rows.here),
+        ("  only elsewhere", rows.elsewhere),
+        ("  gone for good", rows.gone),
+        ("  nowhere", rows.nowhere),
+    ];
+    let counts = counts.into_iter().enumerate();
+    let counts = counts.filter(|(index, (_, count))| *index == 0 || *count > 0);
+    let mut lines = vec![String::new()];
+    lines.extend(counts.map(|(_, (what, count))| format!("{what:<20} {count:>10}")));
+    let listed = rows.nobody_has.iter().take(SHOWN);
+    lines.extend(listed.map(|one| {
+        let Nowhere { key, row, existed } = one;
+        let was = if *existed { "lost" } else { "never seen" };
+        format!("nowhere ({was}): {}, {}", printable(key), printable(row))
+    }));
+    let more = rows.nowhere.saturating_sub(SHOWN as u64);
+    if more > 0 {
+        lines.push(format!("and {more} more rows; --json lists a thousand"));
     }
     lines
 }
@@ -120,6 +151,9 @@ fn blocker(blocker: &Blocker) -> String {
         Against::Unproven => "unproven: the same length, and nothing that proves more".to_owned(),
         Against::Young { modified: Some(at) } => format!("young: written {}", time(*at)),
         Against::Young { modified: None } => "young: nobody tells when it was written".to_owned(),
+        Against::OnlyCached => {
+            "only the cache has it: it came from here, and no origin has it any more".to_owned()
+        }
         Against::Save { first, count } => format!(
             "rehearsal: only this origin had it, {count} times, first {}",
             time(*first)
@@ -175,6 +209,11 @@ pub(super) fn next(report: &Report) -> Vec<String> {
             ),
             Against::Young { .. } => {
                 "find out what still writes there, or wait for --quiet-for".to_owned()
+            }
+            Against::OnlyCached => {
+                "take these from the cache (their URLs still give them) and upload them again, or \
+                 let them go: media-gateway tombstone add --from FILE"
+                    .to_owned()
             }
             Against::Save { .. } => format!(
                 "migrate what only \"{origin}\" could give, then audit with --saves-within as the \

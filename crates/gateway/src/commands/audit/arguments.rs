@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
+use migration::Share;
+
+use crate::commands::rows::Rows;
 
 /// What `audit` takes.
 #[derive(Debug, Args)]
@@ -13,9 +16,14 @@ pub struct AuditArguments {
     /// The origin that may be switched off.
     pub origin: String,
     /// Only the keys or URLs of this file, one on each line; nothing is listed, and each origin is
-    /// asked for each. The only way for a web server.
-    #[arg(long, value_name = "FILE")]
+    /// asked for each. For a web server, which cannot be listed.
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
     pub keys: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+    /// With rows: how much may be named by none and be nowhere else before that is not believed.
+    #[arg(long, value_name = "SHARE", default_value = "10%", requires = "rows")]
+    pub max_unreferenced: Share,
     /// An object written less long ago stands against it: something still writes there. `0s` looks
     /// at no times.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]

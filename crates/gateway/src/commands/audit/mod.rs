@@ -8,8 +8,9 @@ mod account;
 mod arguments;
 mod certificate;
 mod remembered;
+mod rows;
 
-use std::fs;
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,12 +22,13 @@ use migration::{End, Named};
 use object::ObjectKey;
 use origin_resolver::GuardedOrigin;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
 use super::cli::Global;
+use super::digest::digest;
 use super::leases::Leases;
 use super::report::{self, complain, print_json, say};
+use super::rows::Source;
 use crate::app::guard_origins;
 use crate::auditing::Scope;
 use crate::clock::unix_now;
@@ -118,8 +120,11 @@ async fn audit(
     let origins = guard_origins(config, &TaskTracker::new(), |name| leases.observer(name))?;
     leases.pace(&origins);
     let origin = end(&origins, &leases, name).await?;
-    if arguments.keys.is_none() && !origin.is_listable() {
-        bail!("a web server cannot be listed; name its keys with --keys FILE");
+    let source = Source::of(&arguments.rows)?;
+    if arguments.keys.is_none() && source.is_none() && !origin.is_listable() {
+        bail!(
+            "a web server cannot be listed; name its keys with --keys FILE, or with Misskey's rows"
+        );
     }
     let mut ends = Vec::with_capacity(homes.len());
     for home in &homes {
@@ -130,10 +135,18 @@ async fn audit(
         None => None,
     };
     let keys_sha256 = named.as_ref().map(|named| named.digest);
+    let rows = match &source {
+        Some(source) => Some(rows::read(config, source, arguments.max_unreferenced).await?),
+        None => None,
+    };
+    // What cannot be listed is asked for each key of the rows.
+    let of_rows = rows.as_ref().filter(|_| !origin.is_listable());
+    let named = named.or(of_rows.map(|rows| rows.keys.clone()));
     let options = Options {
         quiet_for: arguments.quiet_for,
         saves_within: arguments.saves_within,
         named,
+        rows,
         sample: arguments.sample.map(|sample| sample.get() as usize),
         seed: getrandom::u64().unwrap_or(0),
         max_egress: arguments.max_egress.unwrap_or(0),
@@ -206,7 +219,8 @@ fn as_seen(route: &config::Route, origin: &str, homes: &[Box<str>]) -> Route {
 
 /// The keys of a file; URLs mean what the routes say.
 fn named(scope: &Scope, file: &Path) -> anyhow::Result<Named> {
-    let text = fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    let cannot = || format!("{}: cannot be read", file.display());
+    let digest = digest(file).with_context(cannot)?;
     let (table, routes) = (Routes::new(&scope.routes), scope.routes.clone());
     let read = move |line: &str| -> Result<ObjectKey, String> {
         if !line.contains("://") {
@@ -221,8 +235,10 @@ fn named(scope: &Scope, file: &Path) -> anyhow::Result<Named> {
             .ok_or_else(|| format!("{line:?}: it names nothing"))
     };
     Ok(Named {
-        file: file.to_owned(),
-        digest: Sha256::digest(text).into(),
+        name: file.display().to_string().into(),
+        file: Arc::new(File::open(file).with_context(cannot)?),
+        digest,
         read: Arc::new(read),
+        may_be_absent: false,
     })
 }

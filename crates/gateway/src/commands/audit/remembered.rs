@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures_util::future::BoxFuture;
 use http::Method;
 use migration::Forgetful;
-use migration::audit::{Memory, Recollection, Standing};
+use migration::audit::{Cached, Memory, Recollection, Standing};
 use object::ObjectKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,12 +16,14 @@ use state::StateDirectory;
 
 use super::super::alone;
 use crate::auditing::{
-    RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest, StandingRow,
+    CachedRequest, CachedRow, RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest,
+    StandingRow,
 };
 use crate::config::Config;
 use crate::control::{CallError, call};
 
 const RECALL: &str = "/api/audit/recall";
+const CACHED: &str = "/api/audit/cached";
 const STANDING: &str = "/api/audit/standing";
 
 /// What is remembered.
@@ -32,6 +34,8 @@ pub(super) enum Remembered {
     Alone {
         state: Arc<StateDirectory>,
         scope: Arc<Scope>,
+        /// Where the cache lies.
+        cache: PathBuf,
     },
 }
 
@@ -56,6 +60,7 @@ impl Remembered {
         Ok(Self::Alone {
             state: alone::open(config).await?,
             scope: Arc::new(scope),
+            cache: config.cache.directory.clone(),
         })
     }
 
@@ -83,10 +88,27 @@ impl Memory for Remembered {
                     let rows: Vec<RecollectionRow> = ask(directory, RECALL, &request).await?;
                     Ok(rows.into_iter().map(Recollection::from).collect())
                 }
-                Self::Alone { state, scope } => {
+                Self::Alone { state, scope, .. } => {
                     let (state, scope) = (Arc::clone(state), Arc::clone(scope));
                     let keys = keys.to_vec();
                     alone::ask(move || scope.recall(&state, &keys)).await
+                }
+            }
+        })
+    }
+
+    fn cached(&self, after: Option<String>) -> BoxFuture<'_, Result<Cached, Forgetful>> {
+        Box::pin(async move {
+            match self {
+                Self::Beside { directory, scope } => {
+                    let scope = scope.clone();
+                    let request = CachedRequest { scope, after };
+                    let row: CachedRow = ask(directory, CACHED, &request).await?;
+                    row.read().map_err(Forgetful)
+                }
+                Self::Alone { scope, cache, .. } => {
+                    let (scope, directory) = (Arc::clone(scope), cache.clone());
+                    alone::ask(move || cached_in(&directory, &scope, after.as_deref())).await
                 }
             }
         })
@@ -101,12 +123,23 @@ impl Memory for Remembered {
                     let row: StandingRow = ask(directory, STANDING, &request).await?;
                     row.read().map_err(Forgetful)
                 }
-                Self::Alone { state, scope } => {
+                Self::Alone { state, scope, .. } => {
                     let (state, scope) = (Arc::clone(state), Arc::clone(scope));
                     alone::ask(move || scope.standing(&state, since, None)).await
                 }
             }
         })
+    }
+}
+
+/// What the files of the cache say, which no gateway uses now.
+fn cached_in(directory: &Path, scope: &Scope, after: Option<&str>) -> Result<Cached, String> {
+    let after = after.map(hex::decode).transpose();
+    let after = after.map_err(|error| error.to_string())?;
+    match cache::sourced(directory, scope.origin(), after.as_deref()) {
+        Ok(sourced) => Ok(scope.cached(sourced)),
+        Err(error) if error.is_absence() => Ok(Cached::default()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -16,7 +16,12 @@ pub(super) fn print(report: &Report) {
         (
             "not asked",
             &remarks.unasked,
-            report.tally.absent.objects + report.tally.unknown.objects,
+            report.tally.unknown.objects
+                + if report.may_be_absent {
+                    0
+                } else {
+                    report.tally.absent.objects
+                },
         ),
     ] {
         print_remarks(what, list, count);
@@ -54,6 +59,8 @@ fn text(report: &Report) -> String {
         ("differs", tally.differs),
         ("tombstoned", tally.tombstoned),
         ("withdrawn", tally.withdrawn),
+        ("  unnoticed", tally.unnoticed),
+        ("unreferenced", tally.unreferenced),
         ("unpublished", tally.unpublished),
         ("excluded", tally.excluded),
         ("other shards", tally.elsewhere),
@@ -159,6 +166,7 @@ mod tests {
             run: 3,
             resumed: true,
             dry_run: false,
+            may_be_absent: false,
             target: sum(10, 1_000_000),
             target_pages: 1,
             tally,

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
-use migration::Shard;
+use migration::{Shard, Share};
+
+use crate::commands::rows::Rows;
 
 /// What `migrate` takes.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct MigrateArguments {
     /// The origin that is copied from.
     #[arg(long, value_name = "ORIGIN")]
@@ -27,9 +30,24 @@ pub struct MigrateArguments {
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
     /// Only the keys or URLs of this file, one on each line; nothing is listed, and both origins
-    /// are asked for each.
-    #[arg(long, value_name = "FILE")]
+    /// are asked for each. With --referenced-only: what must not be left behind.
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
     pub keys: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+    /// List the source, and copy only what a row names: what Misskey has deleted is not brought
+    /// along. Without it, and with rows, nothing is listed: both origins are asked for each key
+    /// that a row names, which is two requests a key.
+    #[arg(long)]
+    pub referenced_only: bool,
+    /// What was verified at the target and is missing there was lost by it: copy it again. Never
+    /// what the gateway has noticed as deleted, nor what must stay gone.
+    #[arg(long)]
+    pub lost: bool,
+    /// The brake: how much of what was verified at the target, where the application deletes, may
+    /// be missing there unnoticed before nothing is copied.
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    pub max_withdrawn: Share,
     /// Also what no route publishes.
     #[arg(long)]
     pub all_keys: bool,

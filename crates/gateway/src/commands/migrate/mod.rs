@@ -5,11 +5,11 @@
 
 mod account;
 mod arguments;
+mod inventory;
 mod remembered;
 mod shown;
 
 use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,12 +18,13 @@ use anyhow::{Context, bail};
 use migration::{End, Journal, Migration, Named, Options, Pattern, Report, Selection, Shard};
 use object::ObjectKey;
 use origin_resolver::{GuardedOrigin, Kind};
-use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
 use super::cli::Global;
+use super::digest::digest;
 use super::leases::{Granted, Leases};
 use super::report::{self, complain, print_json};
+use super::rows::{self, Source};
 use crate::app::guard_origins;
 use crate::clock::unix_now;
 use crate::config::{self, Config};
@@ -68,9 +69,10 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
     }
     let source = configured(config, from)?;
     let target = configured(config, to)?;
-    if matches!(source.settings.kind, Kind::Http(_)) && arguments.keys.is_none() {
+    let wanted = Wanted::of(&arguments)?;
+    if matches!(source.settings.kind, Kind::Http(_)) && !wanted.is_named() {
         bail!(
-            "the origin \"{from}\" is a web server and cannot be listed; name its keys with --keys FILE"
+            "the origin \"{from}\" is a web server and cannot be listed; name its keys with --keys FILE, or with Misskey's rows and without --referenced-only"
         );
     }
     if target.writing.is_none() && !arguments.dry_run {
@@ -79,7 +81,21 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
         );
     }
     let mut options = options(config, &arguments)?;
-    let journal = journal(config, &arguments, options.scope()).await?;
+    match &wanted {
+        Wanted::Rows(rows) => options.named = Some(inventory::to_be_listed(rows)?),
+        Wanted::Keys(file) => options.named = Some(named(config, file, arguments.all_keys)?),
+        Wanted::Referenced(rows) => {
+            options.referenced = Some(rows::referenced(config, rows).await?);
+        }
+        Wanted::Listed => {}
+    }
+    let directory = journal_directory(config, &arguments);
+    let journal = journal(&directory, options.scope()).await?;
+    if let (Wanted::Rows(rows), Some(named)) = (&wanted, &mut options.named) {
+        let all_keys = arguments.all_keys;
+        let file = inventory::take(config, rows, all_keys, &directory, &journal).await?;
+        named.file = Arc::new(file);
+    }
     let remembered = Remembered::of(config, from, to).await?;
     let leases = Leases::of(config, remembered.held());
     let origins = guard_origins(config, &TaskTracker::new(), |name| leases.observer(name))?;
@@ -98,6 +114,43 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
     };
     leases.settle().await;
     Ok(report?)
+}
+
+/// Where the keys come from.
+enum Wanted {
+    /// What the source lists.
+    Listed,
+    /// Of that, what is referenced.
+    Referenced(Source),
+    /// What a file names.
+    Keys(PathBuf),
+    /// What rows name.
+    Rows(Source),
+}
+
+impl Wanted {
+    fn of(arguments: &MigrateArguments) -> anyhow::Result<Self> {
+        let rows = Source::of(&arguments.rows)?;
+        let keys = arguments.keys.clone();
+        if arguments.referenced_only {
+            let Some(rows) = rows.or(keys.map(Source::Keys)) else {
+                bail!(
+                    "--referenced-only needs to know what is referenced: add --misskey-config FILE, --misskey-url-file FILE, --meisskey-export FILE or --keys FILE"
+                );
+            };
+            return Ok(Self::Referenced(rows));
+        }
+        Ok(match (keys, rows) {
+            (Some(file), _) => Self::Keys(file),
+            (None, Some(rows)) => Self::Rows(rows),
+            (None, None) => Self::Listed,
+        })
+    }
+
+    /// Whether both origins are asked for each key, and nothing is listed.
+    fn is_named(&self) -> bool {
+        matches!(self, Self::Keys(_) | Self::Rows(_))
+    }
 }
 
 fn configured<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c config::Origin> {
@@ -126,10 +179,6 @@ fn options(config: &Config, arguments: &MigrateArguments) -> anyhow::Result<Opti
     } else {
         Some(published(config, &arguments.from, &arguments.to)?)
     };
-    let named = match &arguments.keys {
-        Some(file) => Some(named(config, file, arguments.all_keys)?),
-        None => None,
-    };
     Ok(Options {
         selection: Selection {
             prefix: arguments.prefix.clone(),
@@ -141,7 +190,10 @@ fn options(config: &Config, arguments: &MigrateArguments) -> anyhow::Result<Opti
             published,
             shard: arguments.shard.unwrap_or(Shard::WHOLE),
         },
-        named,
+        named: None,
+        referenced: None,
+        lost: arguments.lost,
+        max_withdrawn: arguments.max_withdrawn,
         verify: arguments.verify.into(),
         jobs: arguments.jobs.into(),
         bandwidth: arguments.max_bandwidth,
@@ -191,31 +243,19 @@ fn named(config: &Config, file: &Path, all_keys: bool) -> anyhow::Result<Named> 
             .map(|target| target.key)
             .ok_or_else(|| "it names nothing".to_owned())
     };
+    let opened = File::open(file);
+    let opened = opened.with_context(|| format!("{}: cannot be read", file.display()))?;
     Ok(Named {
-        file: file.to_owned(),
+        name: file.display().to_string().into(),
+        file: Arc::new(opened),
         digest,
         read: Arc::new(read),
+        may_be_absent: false,
     })
 }
 
-fn digest(file: &Path) -> io::Result<[u8; 32]> {
-    let (mut file, mut sum) = (File::open(file)?, Sha256::new());
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        let length = file.read(&mut chunk)?;
-        if length == 0 {
-            return Ok(sum.finalize().into());
-        }
-        sum.update(&chunk[..length]);
-    }
-}
-
-async fn journal(
-    config: &Config,
-    arguments: &MigrateArguments,
-    scope: String,
-) -> anyhow::Result<Journal> {
-    let directory = journal_directory(config, arguments);
+async fn journal(directory: &Path, scope: String) -> anyhow::Result<Journal> {
+    let directory = directory.to_owned();
     let opened =
         tokio::task::spawn_blocking(move || Journal::open(&directory, &scope, unix_now())).await?;
     Ok(opened?)

@@ -82,6 +82,38 @@ async fn what_only_a_rehearsing_origin_could_give_is_listed_by_reason_over_resta
 }
 
 #[tokio::test]
+async fn what_the_application_has_deleted_is_no_loss_and_what_it_deletes_later_is_said() {
+    let films: [(&str, &[u8]); 3] = [
+        ("kept.mp4", b"k"),
+        ("deleted.mp4", b"d"),
+        ("late.mp4", b"l"),
+    ];
+    let (current, old) = (holding(&films).await, holding(&films).await);
+    let setup = setup(&current, &old);
+    let gateway = setup.start().await;
+    for path in ["/kept.mp4", "/deleted.mp4"] {
+        assert!(get(&gateway, path).await.status == 200);
+    }
+    current.remove("deleted.mp4");
+    current.remove("late.mp4");
+    let purged = setup.run(&["purge", "--all", "--yes"]).await;
+    assert!(purged.status.success(), "{purged:?}");
+    for path in ["/deleted.mp4", "/late.mp4"] {
+        assert_eq!(get(&gateway, path).await.status, 200, "{path}");
+    }
+    let list = listed_once(&gateway, 1).await;
+    assert_eq!(list[0]["saves"][0]["key"], "late.mp4", "{list}");
+    assert_eq!(list[0]["saves"][0]["gone"], Value::Null, "{list}");
+    assert_eq!(metric(&gateway, MISSING).await, 1);
+    let withdrawn = MISSING.replace("missing", "withdrawn");
+    assert_eq!(metric(&gateway, &withdrawn).await, 1);
+    let gone = setup.run(&["tombstone", "add", "late.mp4"]).await;
+    assert!(gone.status.success(), "{gone:?}");
+    let list = listed(&gateway).await;
+    assert_eq!(list[0]["saves"][0]["gone"], true, "{list}");
+}
+
+#[tokio::test]
 async fn a_copy_does_not_hide_the_hole_behind_it() {
     let (current, old) = (holding(&[]).await, holding(&[]).await);
     current.put("there.mp4", film(b"there"));

@@ -14,7 +14,7 @@ use super::harness::{Setup, web};
 /// As multipart uploads with other part sizes have.
 const OTHER_PARTS: &str = "\"0123456789abcdef0123456789abcdef-2\"";
 
-fn bucket(name: &str, at: &Faulty, lines: &str) -> String {
+pub(super) fn bucket(name: &str, at: &Faulty, lines: &str) -> String {
     format!(
         "[origins.{name}]\nkind = \"s3\"\nendpoint = \"{}\"\nbucket = \"{BUCKET}\"\ncache = \"none\"\n\
          access_key_id = \"reader\"\nsecret_access_key = \"of-a-test\"\n{lines}",
@@ -22,7 +22,7 @@ fn bucket(name: &str, at: &Faulty, lines: &str) -> String {
     )
 }
 
-fn disk(root: &Path) -> String {
+pub(super) fn disk(root: &Path) -> String {
     format!(
         "[origins.disk]\nkind = \"filesystem\"\nroot = \"{}\"\nwritable = true\n\
          min_free = \"1 MB\"\ncache = \"none\"\n",
@@ -31,12 +31,12 @@ fn disk(root: &Path) -> String {
 }
 
 /// A route that publishes one beginning of keys; the application uploads to its first origin.
-fn route(origins: &[&str]) -> String {
+pub(super) fn route(origins: &[&str]) -> String {
     format!("[[routes]]\nname = \"media\"\nurl = \"/\"\nkeys = [\"m/\"]\norigins = {origins:?}\n")
 }
 
 /// An empty directory that is the one that is meant.
-fn marked() -> TempDir {
+pub(super) fn marked() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(".media-gateway"), b"").unwrap();
     directory
@@ -79,7 +79,7 @@ impl Buckets {
     }
 }
 
-async fn audit(setup: &Setup, code: i32, arguments: &[&str]) -> Value {
+pub(super) async fn audit(setup: &Setup, code: i32, arguments: &[&str]) -> Value {
     let output = setup.run(&[&["audit", "--json"], arguments].concat()).await;
     let said = String::from_utf8_lossy(&output.stderr);
     let report = String::from_utf8_lossy(&output.stdout);
@@ -88,7 +88,7 @@ async fn audit(setup: &Setup, code: i32, arguments: &[&str]) -> Value {
 }
 
 /// The sorts and keys of what stands against it.
-fn against(report: &Value) -> Vec<(&str, &str)> {
+pub(super) fn against(report: &Value) -> Vec<(&str, &str)> {
     let blockers = report["blockers"].as_array().unwrap().iter();
     blockers
         .map(|one| {
@@ -275,6 +275,36 @@ async fn what_the_application_has_deleted_needs_no_home_and_an_emptied_bucket_is
         doubt.contains("were they deleted, or has it lost them?"),
         "{doubt}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_cache_still_has_stands_against_the_origin_that_gave_it() {
+    let buckets = Buckets::start().await;
+    let kept = buckets.origins().replace("cache = \"none\"\n", "");
+    let setup = Setup::new(kept + &route(&["new", "old"])).cache("min_free = \"0 B\"");
+    for key in ["m/lost", "m/moved", "m/gone"] {
+        buckets.old.put(key, "from the old one");
+    }
+    let gateway = setup.start().await;
+    for key in ["m/lost", "m/moved", "m/gone", "m/0"] {
+        assert_eq!(gateway.get(&format!("/{key}")).await.status, 200);
+    }
+    for key in ["m/lost", "m/moved", "m/gone"] {
+        buckets.old.remove(key);
+    }
+    buckets.new.put("m/moved", "from the old one");
+    let gone = setup.run(&["tombstone", "add", "m/gone"]).await;
+    assert!(gone.status.success(), "{gone:?}");
+    let report = audit(&setup, 1, &["old"]).await;
+    assert_eq!(against(&report), [("only_cached", "m/lost")], "{report}");
+    assert_eq!(report["counts"]["only_cached"], 1, "{report}");
+    gateway.stopped().await;
+    // The files say the same without a gateway.
+    let report = audit(&setup, 1, &["old"]).await;
+    assert_eq!(against(&report), [("only_cached", "m/lost")], "{report}");
+    let gone = setup.run(&["purge", "m/lost"]).await;
+    assert!(gone.status.success(), "{gone:?}");
+    audit(&setup, 0, &["old"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,11 @@ async fn explain_says_since_when_a_key_is_withdrawn_and_what_that_means() {
         let human = String::from_utf8_lossy(&human.stdout).into_owned();
         assert!(human.contains("gone    from current since 20"), "{human}");
         assert!(human.contains(means), "{human}");
+        // The files say the same without a gateway.
+        gateway.stopped().await;
+        let alone = setup.json(&["explain", "--json", &url]).await;
+        assert_eq!(alone["withdrawn"], said["withdrawn"], "{alone}");
+        assert_eq!(alone["status"], status, "{alone}");
         // A tombstone comes first.
         let said = setup.run(&["tombstone", "add", "a.mp4"]).await;
         assert_eq!(said.status.code(), Some(0), "{said:?}");

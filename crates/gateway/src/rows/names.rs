@@ -3,10 +3,6 @@
 //! A name too many protects an object, a name too few deletes one. So a URL counts also under
 //! hosts that are not the gateway's any more, and a key also as an origin's `rewrite` spells it.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::Path;
-
 use misskey::{Name, Reference};
 use object::ObjectKey;
 use url::Url;
@@ -45,26 +41,6 @@ impl<'a> Names<'a> {
             Name::File(file) => self.file(file),
             Name::Url(url) => self.url(url),
         }
-    }
-
-    /// Takes the lines of a file: keys byte for byte, and URLs. Returns how many there are.
-    ///
-    /// # Errors
-    /// It cannot be read, or is no text.
-    pub(crate) fn file_of_keys(&mut self, file: &Path) -> io::Result<u64> {
-        let mut count = 0;
-        for line in BufReader::new(File::open(file)?).lines() {
-            let line = line?;
-            if line.is_empty() {
-                continue;
-            }
-            count += 1;
-            self.key(&line);
-            if line.contains("://") {
-                self.url(&line);
-            }
-        }
-        Ok(count)
     }
 
     /// A key as the bucket of its time spelled it: perhaps not as the route does.

@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 
 /// Stands for a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Print(u128);
 
 impl Print {
