@@ -10,7 +10,7 @@ use object::{Interruption, ObjectBody, ObjectHead, ObjectKey};
 use origin_resolver::{Failure, Kept, Put, PutError, Reason, Reply, Stored};
 use sha2::{Digest as _, Sha256};
 
-use crate::difference::{Barred, Written};
+use crate::difference::{Barred, Recalled, Written};
 use crate::end::{self, Asked};
 use crate::estimate::{Verify, held_mib};
 use crate::fingerprint::Mark;
@@ -59,14 +59,18 @@ impl Migration {
     pub(crate) async fn copy(&self, item: &Item) -> Result<Copied, Forgetful> {
         let (mut tries, mut changes, mut spoiled) = (1, 0, 0);
         loop {
-            if let Some(barred) = self.barred(&item.key).await? {
-                return Ok(left(barred));
+            let recalled = self.recall_one(&item.key).await?;
+            if let Some(barred) = recalled.barred {
+                return Ok(left(barred.into()));
             }
             let trouble = match self.attempt(item).await {
                 Ok(copy) => return self.afterwards(item, copy).await,
                 Err(trouble) => trouble,
             };
             match trouble {
+                Trouble::Left(Left::Appeared) if recalled.unseen_at_target => {
+                    return Ok(self.appeared(item).await);
+                }
                 Trouble::Left(why) => return Ok(left(why)),
                 Trouble::Changed(_) if changes == 0 => changes += 1,
                 // Each of these has cost the whole object.
@@ -84,14 +88,28 @@ impl Migration {
         }
     }
 
-    /// Whether a key must not be copied.
-    async fn barred(&self, key: &ObjectKey) -> Result<Option<Left>, Forgetful> {
+    /// What is remembered of a key.
+    async fn recall_one(&self, key: &ObjectKey) -> Result<Recalled, Forgetful> {
         let recalled = self.recall(std::slice::from_ref(key)).await?;
-        let barred = recalled.first().and_then(|recalled| recalled.barred);
-        Ok(barred.map(|barred| match barred {
-            Barred::Tombstoned => Left::Tombstoned,
-            Barred::Withdrawn => Left::Withdrawn,
-        }))
+        Ok(recalled.first().copied().unwrap_or_default())
+    }
+
+    /// Somebody else has stored it where the application deletes: that it is there is told, or its
+    /// deletion would look as if it had never been copied.
+    async fn appeared(&self, item: &Item) -> Copied {
+        let length = match self.to.head(&item.key).await {
+            Asked::Found(head) => head.length,
+            // The next listing will tell.
+            Asked::Missing | Asked::Unknown(_) => None,
+        };
+        Copied {
+            verified: length.map(|length| Verified {
+                key: item.key.clone(),
+                length,
+                digest: None,
+            }),
+            ..left(Left::Appeared)
+        }
     }
 
     /// One attempt: the source's body into the target, and what the target says of it.
@@ -229,16 +247,12 @@ impl Migration {
 
     /// A copy that became a tombstone meanwhile does not stay.
     async fn afterwards(&self, item: &Item, copy: Copy) -> Result<Copied, Forgetful> {
-        match self.barred(&item.key).await {
-            Ok(None) => {}
-            Ok(Some(why)) => {
-                self.take_back(&item.key, &copy.stored).await;
-                return Ok(left(why));
-            }
-            Err(error) => {
-                self.take_back(&item.key, &copy.stored).await;
-                return Err(error);
-            }
+        let barred = self.recall_one(&item.key).await;
+        if !matches!(barred, Ok(Recalled { barred: None, .. })) {
+            self.take_back(&item.key, &copy.stored).await;
+        }
+        if let Some(barred) = barred?.barred {
+            return Ok(left(barred.into()));
         }
         let source = end::etag(&copy.head).or(item.etag.as_deref());
         let written = Written {
@@ -254,10 +268,19 @@ impl Migration {
             verified: Some(Verified {
                 key: item.key.clone(),
                 length: copy.length,
-                digest: copy.stored.sha256,
+                digest: Some(copy.stored.sha256),
             }),
             is_general: false,
         })
+    }
+}
+
+impl From<Barred> for Left {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::Tombstoned => Self::Tombstoned,
+            Barred::Withdrawn => Self::Withdrawn,
+        }
     }
 }
 
