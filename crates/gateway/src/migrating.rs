@@ -109,10 +109,12 @@ impl Ends {
             source: digest(source),
             target: digest(target),
             was_at_target: target.is_some() && self.uploads.contains(&self.to),
+            unseen_at_target: target.is_none() && self.uploads.contains(&self.to),
         }
     }
 
-    /// Notes copies that were verified at the target.
+    /// Notes what stands at the target: copies that were verified, and what was found there, where
+    /// nothing better is known.
     ///
     /// # Errors
     /// The ledger cannot be used.
@@ -123,11 +125,18 @@ impl Ends {
         now: u64,
     ) -> Result<(), LedgerDown> {
         for copy in copies {
+            if copy.digest.is_none() && state.ledger().get(&self.to, &copy.key).is_some() {
+                continue;
+            }
             let entry = Entry {
                 length: copy.length,
-                digest: Some(copy.digest),
+                digest: copy.digest,
                 verified: now,
-                by: By::Migration,
+                // Only of a verified copy it may be said that it equals what it was made from.
+                by: match copy.digest {
+                    Some(_) => By::Migration,
+                    None => By::Serving,
+                },
                 withdrawn: None,
             };
             if !state.ledger().verified(&self.to, &copy.key, entry) {
@@ -163,6 +172,8 @@ pub(crate) struct RecalledRow {
     target: Option<String>,
     #[serde(default)]
     was_at_target: bool,
+    #[serde(default)]
+    unseen_at_target: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
@@ -172,7 +183,7 @@ enum BarredRow {
     Withdrawn,
 }
 
-/// Copies that were verified.
+/// What stands at the target.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LearnRequest {
@@ -186,7 +197,8 @@ pub(crate) struct LearnRequest {
 pub(crate) struct CopyRow {
     key: String,
     length: u64,
-    sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
 }
 
 impl From<Recalled> for RecalledRow {
@@ -200,6 +212,7 @@ impl From<Recalled> for RecalledRow {
             source: hex(recalled.source),
             target: hex(recalled.target),
             was_at_target: recalled.was_at_target,
+            unseen_at_target: recalled.unseen_at_target,
         }
     }
 }
@@ -215,6 +228,7 @@ impl From<RecalledRow> for Recalled {
             source: digest(row.source),
             target: digest(row.target),
             was_at_target: row.was_at_target,
+            unseen_at_target: row.unseen_at_target,
         }
     }
 }
@@ -224,21 +238,22 @@ impl From<&Verified> for CopyRow {
         Self {
             key: copy.key.as_str().to_owned(),
             length: copy.length,
-            sha256: hex::encode(copy.digest.0),
+            sha256: copy.digest.map(|digest| hex::encode(digest.0)),
         }
     }
 }
 
 impl CopyRow {
-    /// The copy that is meant.
+    /// What is meant.
     ///
     /// # Errors
     /// Its key is none, or its sum.
     pub(crate) fn read(&self) -> Result<Verified, String> {
+        let sum = |hex: &String| digest(hex).ok_or("a SHA-256 has 64 hexadecimal digits");
         Ok(Verified {
             key: ObjectKey::parse(&self.key).map_err(|error| error.to_string())?,
             length: self.length,
-            digest: digest(&self.sha256).ok_or("a SHA-256 has 64 hexadecimal digits")?,
+            digest: self.sha256.as_ref().map(sum).transpose()?,
         })
     }
 }
@@ -274,7 +289,7 @@ mod tests {
         Verified {
             key: key(text),
             length: 5,
-            digest: Digest([7; 32]),
+            digest: Some(Digest([7; 32])),
         }
     }
 
@@ -321,6 +336,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_where_the_application_deletes_is_known_and_proves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config();
+        let state = StateDirectory::open(directory.path(), ["media", "other"]).unwrap();
+        let found = Verified {
+            digest: None,
+            ..verified("k")
+        };
+        let unseen = |from, to| {
+            let ends = Ends::of(from, to, &config.routes);
+            ends.recall(&state, &[key("k")]).unwrap()[0].unseen_at_target
+        };
+        assert!(unseen("b", "a") && !unseen("a", "b"));
+        let ends = Ends::of("b", "a", &config.routes);
+        ends.learn(&state, std::slice::from_ref(&found), 9).unwrap();
+        assert!(!unseen("b", "a"));
+        assert!(ends.recall(&state, &[key("k")]).unwrap()[0].was_at_target);
+        let entry = || state.ledger().get("a", &key("k")).unwrap();
+        assert_eq!((entry().by, entry().digest), (By::Serving, None));
+        ends.learn(&state, &[verified("k"), found], 10).unwrap();
+        assert_eq!(entry().by, By::Migration, "the proof is kept");
+    }
+
+    #[test]
     fn what_was_deleted_where_the_application_wrote_before_is_barred_until_it_is_seen_again() {
         let directory = tempfile::tempdir().unwrap();
         let config = config();
@@ -351,11 +390,17 @@ mod tests {
             source: Some(Digest([1; 32])),
             target: None,
             was_at_target: true,
+            unseen_at_target: false,
         };
         let text = serde_json::to_string(&RecalledRow::from(recalled)).unwrap();
         let row: RecalledRow = serde_json::from_str(&text).unwrap();
         assert_eq!(Recalled::from(row), recalled);
         let copy = verified("写/a b");
-        assert_eq!(CopyRow::from(&copy).read(), Ok(copy));
+        assert_eq!(CopyRow::from(&copy).read(), Ok(copy.clone()));
+        let found = Verified {
+            digest: None,
+            ..copy
+        };
+        assert_eq!(CopyRow::from(&found).read(), Ok(found));
     }
 }

@@ -8,7 +8,7 @@ use object::{Interruption, ObjectBody, ObjectHead, ObjectKey};
 use origin_resolver::{Failure, Kept, Put, PutError, Reason, Reply, Stored};
 use sha2::{Digest as _, Sha256};
 
-use crate::difference::{Barred, Written};
+use crate::difference::{Barred, Recalled, Written};
 use crate::end::{self, Asked};
 use crate::estimate::{Verify, held_mib};
 use crate::fingerprint::Mark;
@@ -53,8 +53,9 @@ impl Migration {
     pub(crate) async fn copy(&self, item: &Item) -> Result<Copied, Forgetful> {
         let (mut tries, mut changes, mut spoiled) = (1, 0, 0);
         loop {
-            if let Some(barred) = self.barred(&item.key).await? {
-                return Ok(left(barred));
+            let recalled = self.recall_one(&item.key).await?;
+            if let Some(barred) = recalled.barred {
+                return Ok(left(barred.into()));
             }
             let mut is_paid = false;
             let trouble = match self.attempt(item, &mut is_paid).await {
@@ -62,6 +63,9 @@ impl Migration {
                 Err(trouble) => trouble,
             };
             match trouble {
+                Trouble::Left(Left::Appeared) if recalled.unseen_at_target => {
+                    return Ok(self.appeared(item).await);
+                }
                 Trouble::Left(why) => return Ok(left(why)),
                 // What it brings then are other bytes.
                 Trouble::Changed(_) if changes == 0 => changes += 1,
@@ -83,18 +87,33 @@ impl Migration {
         }
     }
 
-    /// Whether a key must not be copied.
-    async fn barred(&self, key: &ObjectKey) -> Result<Option<Left>, Forgetful> {
+    /// What is remembered of a key.
+    async fn recall_one(&self, key: &ObjectKey) -> Result<Recalled, Forgetful> {
+        let recalled = self.recall(std::slice::from_ref(key)).await?;
+        let mut recalled = recalled.first().copied().unwrap_or_default();
         // A row named it when it was planned, by an earlier process: it was deleted since.
         if self.options.is_unreferenced(key) {
-            return Ok(Some(Left::Withdrawn));
+            recalled.barred.get_or_insert(Barred::Withdrawn);
         }
-        let recalled = self.recall(std::slice::from_ref(key)).await?;
-        let barred = recalled.first().and_then(|recalled| recalled.barred);
-        Ok(barred.map(|barred| match barred {
-            Barred::Tombstoned => Left::Tombstoned,
-            Barred::Withdrawn => Left::Withdrawn,
-        }))
+        Ok(recalled)
+    }
+
+    /// Somebody else has stored it where the application deletes: that it is there is told, or its
+    /// deletion would look as if it had never been copied.
+    async fn appeared(&self, item: &Item) -> Copied {
+        let length = match self.to.head(&item.key).await {
+            Asked::Found(head) => head.length,
+            // The next listing will tell.
+            Asked::Missing | Asked::Unknown(_) => None,
+        };
+        Copied {
+            verified: length.map(|length| Verified {
+                key: item.key.clone(),
+                length,
+                digest: None,
+            }),
+            ..left(Left::Appeared)
+        }
     }
 
     /// One attempt: the source's body into the target, and what the target says of it. Notes
@@ -236,16 +255,12 @@ impl Migration {
 
     /// A copy that became a tombstone meanwhile does not stay.
     async fn afterwards(&self, item: &Item, copy: Copy) -> Result<Copied, Forgetful> {
-        match self.barred(&item.key).await {
-            Ok(None) => {}
-            Ok(Some(why)) => {
-                self.take_back(&item.key, &copy.stored).await;
-                return Ok(left(why));
-            }
-            Err(error) => {
-                self.take_back(&item.key, &copy.stored).await;
-                return Err(error);
-            }
+        let barred = self.recall_one(&item.key).await;
+        if !matches!(barred, Ok(Recalled { barred: None, .. })) {
+            self.take_back(&item.key, &copy.stored).await;
+        }
+        if let Some(barred) = barred?.barred {
+            return Ok(left(barred.into()));
         }
         let source = end::etag(&copy.head).or(item.etag.as_deref());
         let written = Written {
@@ -261,10 +276,19 @@ impl Migration {
             verified: Some(Verified {
                 key: item.key.clone(),
                 length: copy.length,
-                digest: copy.stored.sha256,
+                digest: Some(copy.stored.sha256),
             }),
             is_general: false,
         })
+    }
+}
+
+impl From<Barred> for Left {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::Tombstoned => Self::Tombstoned,
+            Barred::Withdrawn => Self::Withdrawn,
+        }
     }
 }
 

@@ -44,6 +44,9 @@ pub struct Recalled {
     /// It was verified at the target, which is where the application deletes: if it is missing
     /// there, it was deleted.
     pub was_at_target: bool,
+    /// The application deletes at the target, and nobody knows yet that it has this key: whoever
+    /// finds it there tells.
+    pub unseen_at_target: bool,
 }
 
 /// Why a key is never copied.

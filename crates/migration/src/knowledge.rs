@@ -16,20 +16,21 @@ pub trait Knowledge: Send + Sync {
         keys: &'a [ObjectKey],
     ) -> BoxFuture<'a, Result<Vec<Recalled>, Forgetful>>;
 
-    /// Remembers copies that were verified at the target; durable when it returns, or within
-    /// seconds.
+    /// Remembers what stands at the target: copies that were verified, and what was found there;
+    /// durable when it returns, or within seconds.
     fn learn(&self, copies: Vec<Verified>) -> BoxFuture<'_, Result<(), Forgetful>>;
 }
 
-/// A copy that was verified.
+/// Something that stands at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// As the route spells it.
     pub key: ObjectKey,
     /// Its length.
     pub length: u64,
-    /// Its SHA-256.
-    pub digest: Digest,
+    /// The SHA-256 of a copy that was verified; `None` of what was found there, of which nothing
+    /// is known but that it is there.
+    pub digest: Option<Digest>,
 }
 
 /// What must not be copied cannot be told now, so nothing is.

@@ -9,6 +9,7 @@
 pub mod audit;
 mod coding;
 mod copy;
+mod copying;
 mod difference;
 mod end;
 mod error;

@@ -8,30 +8,22 @@ use std::sync::Arc;
 use object::ObjectKey;
 use origin_resolver::Bandwidth;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
-use crate::copy::Copied;
+use crate::copying::Copying;
 use crate::difference::Recalled;
 use crate::end::End;
 use crate::error::MigrationError;
 use crate::estimate::{Estimate, ROOM_MIB, Verify, fits};
-use crate::fingerprint::Fingerprint;
 use crate::inventory;
-use crate::journal::{Journal, Walk};
-use crate::knowledge::{Forgetful, Knowledge};
+use crate::journal::Journal;
+use crate::knowledge::{Forgetful, Knowledge, Verified};
 use crate::options::Options;
 use crate::progress::{Phase, Progress};
-use crate::record::{Done, Item, Outcome, PlanFrame};
+use crate::record::PlanFrame;
 use crate::report::{Remarks, Report};
 use crate::share::{Share, percent};
 use crate::shared::Shared;
 use crate::tally::Tally;
-
-/// So many objects, one after the other, that failed for a reason that would befall any other:
-/// going on would make failures of them all.
-const GENERAL_FAILURES: usize = 32;
-/// What became of so many items is kept with one write.
-const KEPT_TOGETHER: usize = 64;
 
 /// A migration from one origin to another.
 #[derive(Clone)]
@@ -152,47 +144,21 @@ impl Migration {
         Ok(recalled)
     }
 
+    /// Has remembered what stands at the target.
+    pub(crate) async fn learn(&self, standing: Vec<Verified>) -> Result<(), Forgetful> {
+        self.knowledge.learn(standing).await
+    }
+
     async fn copy_all(&self, journal: &Shared) -> Result<(), MigrationError> {
         self.progress.enter(Phase::Copying);
         self.show(journal);
-        let mut copying = Copying {
-            migration: self,
-            journal,
-            tasks: JoinSet::new(),
-            general: Vec::new(),
-        };
-        let mut walk = Walk::default();
-        loop {
-            let mut from = walk;
-            let read = journal.work(move |journal| {
-                let todo = journal.todo(&mut from)?;
-                Ok((todo, from))
-            });
-            let (todo, next) = read.await?;
-            walk = next;
-            let Some(todo) = todo else {
-                break;
-            };
-            for (number, item) in todo {
-                while copying.tasks.len() >= self.options.jobs.max(1) {
-                    copying.collect().await?;
-                }
-                let migration = self.clone();
-                copying.tasks.spawn(async move {
-                    let copied = migration.copy(&item).await;
-                    (number, item, copied)
-                });
-            }
-        }
-        while !copying.tasks.is_empty() {
-            copying.collect().await?;
-        }
-        // They were the last ones, and nothing speaks against their being failures.
-        let general = std::mem::take(&mut copying.general);
-        copying.keep(general).await
+        let mut copying = Copying::new(self, journal);
+        let copied = copying.copy_all().await;
+        // What has ended counts, whatever befell another one.
+        copied.and(copying.keep_all().await)
     }
 
-    fn show(&self, journal: &Shared) {
+    pub(crate) fn show(&self, journal: &Shared) {
         let (planned, done, failed) = journal.look(|journal| {
             let standing = journal.standing();
             let planned = standing.tally.planned();
@@ -235,72 +201,5 @@ impl Migration {
                 remarks,
             }
         }))
-    }
-}
-
-/// Copies that are under way.
-struct Copying<'m> {
-    migration: &'m Migration,
-    journal: &'m Shared,
-    tasks: JoinSet<(u64, Item, Result<Copied, Forgetful>)>,
-    /// What failed for general reasons and may yet turn out to be an outage: then it is not kept,
-    /// and tried again when the run goes on.
-    general: Vec<Done>,
-}
-
-impl Copying<'_> {
-    /// Waits for one that ends, and keeps what became of all that have ended.
-    async fn collect(&mut self) -> Result<(), MigrationError> {
-        let mut ended: Vec<_> = self.tasks.join_next().await.into_iter().collect();
-        while ended.len() < KEPT_TOGETHER
-            && let Some(one) = self.tasks.try_join_next()
-        {
-            ended.push(one);
-        }
-        let (mut done, mut verified) = (Vec::new(), Vec::new());
-        for one in ended {
-            let (number, item, copied) = one.map_err(|error| {
-                crate::JournalError::Failed(format!("a copy was given up: {error}"))
-            })?;
-            let Copied {
-                outcome,
-                verified: copy,
-                is_general,
-            } = copied?;
-            let one = Done {
-                number,
-                key: Fingerprint::of(&item.key),
-                outcome,
-            };
-            verified.extend(copy);
-            if is_general {
-                self.general.push(one);
-            } else {
-                done.append(&mut self.general);
-                done.push(one);
-            }
-        }
-        if !verified.is_empty() {
-            self.migration.knowledge.learn(verified).await?;
-        }
-        self.keep(done).await?;
-        match self.general.last() {
-            Some(Done {
-                outcome: Outcome::Failed { why, .. },
-                ..
-            }) if self.general.len() >= GENERAL_FAILURES => Err(MigrationError::Stopped {
-                failures: self.general.len(),
-                why: why.clone(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    async fn keep(&self, done: Vec<Done>) -> Result<(), MigrationError> {
-        self.journal
-            .work(move |journal| journal.add_done(&done))
-            .await?;
-        self.migration.show(self.journal);
-        Ok(())
     }
 }

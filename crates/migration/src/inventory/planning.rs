@@ -13,6 +13,7 @@ use crate::error::MigrationError;
 use crate::estimate::{put_requests, room_bytes};
 use crate::fingerprint::{Fingerprint, Mark};
 use crate::journal::JournalError;
+use crate::knowledge::Verified;
 use crate::migration::Migration;
 use crate::record::{Item, Note, NoteKind, PlanFrame, Position, value_to_seen, value_to_written};
 use crate::selection::Chosen;
@@ -115,17 +116,31 @@ impl<'m> Planning<'m> {
         let keys: Vec<_> = candidates.iter().map(|one| one.key.clone()).collect();
         let recalled = self.migration.recall(&keys).await?;
         let found = self.look_up(&keys).await?;
-        let mut items = Vec::new();
+        let (mut items, mut unseen) = (Vec::new(), Vec::new());
         for ((candidate, mut recalled), (present, written)) in
             candidates.into_iter().zip(recalled).zip(found)
         {
             let target = candidate.target.or(present);
             tally.verified += u64::from(recalled.was_at_target && recalled.barred.is_none());
             recalled.was_at_target &= !self.migration.options.lost;
+            if recalled.unseen_at_target
+                && let Some(target) = target
+            {
+                unseen.push(Verified {
+                    key: candidate.key.clone(),
+                    length: target.size_bytes,
+                    digest: None,
+                });
+            }
             let step = self
                 .decide(&candidate, target, written, recalled, &mut tally)
                 .await;
             take_step(step, candidate, target, &mut tally, &mut items, &mut notes);
+        }
+        // Before the plan: a run that goes on does not look at this page again. What the
+        // application deletes later is then known to have been deleted.
+        if !unseen.is_empty() {
+            self.migration.learn(unseen).await?;
         }
         let frame = PlanFrame::Page {
             next,

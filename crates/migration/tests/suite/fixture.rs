@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Fixture {
 pub(crate) struct Memory {
     pub(crate) barred: Mutex<BTreeMap<String, Barred>>,
     pub(crate) at_target: Mutex<BTreeSet<String>>,
+    /// Whether it wants to be told what is found at the target.
+    pub(crate) is_unseen: AtomicBool,
     pub(crate) learned: Mutex<Vec<Verified>>,
     /// Keys that become tombstones when something is stored.
     pub(crate) after: Mutex<Option<(String, Arc<Shelf>)>>,
@@ -59,6 +62,7 @@ impl Knowledge for Memory {
                 Recalled {
                     barred: barred.or(stored.then_some(Barred::Tombstoned)),
                     was_at_target: self.at_target.lock().unwrap().contains(text),
+                    unseen_at_target: self.is_unseen.load(Ordering::Relaxed),
                     ..Recalled::default()
                 }
             };

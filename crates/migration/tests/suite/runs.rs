@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use migration::{Barred, MigrationError, Pattern, Shard, Verify};
 use origin_resolver::Capacity;
 
-use crate::fake::Shelf;
+use crate::fake::{Fault, Shelf};
 use crate::fixture::Fixture;
 
 #[tokio::test]
@@ -49,6 +49,29 @@ async fn a_run_that_is_dropped_goes_on_and_copies_nothing_twice() {
     // The one that was under way.
     assert!(done.appeared <= 1);
     assert!(fixture.source.reads.load(Ordering::Relaxed) <= 202);
+}
+
+#[tokio::test]
+async fn what_is_found_where_the_application_deletes_is_told_and_nothing_is_claimed_of_it() {
+    let fixture = Fixture::new(4);
+    fixture.memory.is_unseen.store(true, Ordering::Relaxed);
+    fixture.target.set("m/000", "object 000", 100);
+    fixture.target.set("m/001", "another", 100);
+    let theirs = Fault::Interferes(b"theirs");
+    fixture.target.puts.lock().unwrap().push_back(theirs);
+    let report = fixture.report().await;
+    assert_eq!(report.results.appeared, 1, "of m/002 or m/003");
+    let learned = fixture.memory.learned.lock().unwrap().clone();
+    let of = |claims: bool| {
+        let such = learned.iter().filter(|one| one.digest.is_some() == claims);
+        let mut such: Vec<_> = such.map(|one| (one.key.as_str(), one.length)).collect();
+        such.sort_unstable();
+        such
+    };
+    let (found, copied) = (of(false), of(true));
+    assert_eq!(found[..2], [("m/000", 10), ("m/001", 7)]);
+    assert_eq!((found.len(), copied.len()), (3, 1));
+    assert_eq!(found[2].1, 6, "as long as theirs");
 }
 
 #[tokio::test]

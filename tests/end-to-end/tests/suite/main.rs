@@ -1,5 +1,6 @@
 //! The gateway as its users meet it: over real sockets, with origins that fail on demand.
 
 mod face;
+mod journey;
 mod kept;
 mod process;

@@ -41,7 +41,7 @@ pub(super) fn before(origin: &Faulty) -> Setup {
 }
 
 /// One sample of the metrics, by its name and labels without our prefix; 0 where it is not there.
-pub(super) async fn metric(gateway: &Gateway, sample: &str) -> u64 {
+pub(crate) async fn metric(gateway: &Gateway, sample: &str) -> u64 {
     let sample = format!("media_gateway_{sample} ");
     let text = gateway.operators("/metrics").await.text();
     let value = text.lines().find_map(|line| line.strip_prefix(&sample));
@@ -75,7 +75,7 @@ pub(super) async fn files_are(setup: &Setup, count: u64) {
 }
 
 /// Whether the tests that go on for long are wanted.
-pub(super) fn soak() -> bool {
+pub(crate) fn soak() -> bool {
     std::env::var_os("MEDIA_GATEWAY_SOAK").is_some()
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn holding(films: &[(&str, &[u8])]) -> Faulty {
 }
 
 /// Bytes of which no two places look alike, nor two seeds.
-pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut random = Random(seed);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -105,11 +105,11 @@ pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// Numbers that can be had again by their seed.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// The next number (Steele, Lea and Flood's SplitMix64).
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -117,7 +117,7 @@ impl Random {
     }
 
     /// A number below another.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }

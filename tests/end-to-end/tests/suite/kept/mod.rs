@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
 
 mod client;
-mod harness;
+pub(crate) mod harness;
 
 mod admin;
 mod amplification;

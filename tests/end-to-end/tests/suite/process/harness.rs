@@ -187,7 +187,10 @@ impl Setup {
             level = self.level,
             rest = self.rest,
         );
-        fs::write(&file, text).unwrap();
+        // Another command may be reading it at this moment.
+        if !fs::read_to_string(&file).is_ok_and(|written| written == text) {
+            fs::write(&file, text).unwrap();
+        }
         let mut command = match wrapper {
             [] => Command::new(program()),
             [first, others @ ..] => {
@@ -233,8 +236,27 @@ impl Setup {
         self.start_under(NAKED).await
     }
 
+    /// Starts it, or returns its log where it ends before it listens.
+    pub(crate) async fn try_start(&self) -> Result<Gateway, String> {
+        let mut gateway = self.launch(NAKED);
+        let listens = |log: &String| log.contains("serving operators");
+        let seen = timeout(PATIENCE, gateway.log.wait_for(listens)).await;
+        if !seen.is_ok_and(|seen| seen.is_ok()) {
+            return Err(gateway.log());
+        }
+        gateway.media = gateway.address("serving media");
+        Ok(gateway)
+    }
+
     /// The same behind a command that executes what follows it, such as `prlimit`.
     pub(crate) async fn start_under(&self, wrapper: &[impl AsRef<OsStr>]) -> Gateway {
+        let mut gateway = self.launch(wrapper);
+        gateway.logged("serving operators").await;
+        gateway.media = gateway.address("serving media");
+        gateway
+    }
+
+    fn launch(&self, wrapper: &[impl AsRef<OsStr>]) -> Gateway {
         let mut child = self
             .command(wrapper, &["serve"])
             .stdout(Stdio::null())
@@ -251,17 +273,14 @@ impl Setup {
                 });
             }
         });
-        let mut gateway = Gateway {
+        Gateway {
             child,
             log,
             media: self.admin.addr(),
             admin: self.admin.addr(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             _directory: Arc::clone(&self.directory),
-        };
-        gateway.logged("serving operators").await;
-        gateway.media = gateway.address("serving media");
-        gateway
+        }
     }
 
     /// Tries to start it, and returns what it says when it refuses.

@@ -161,6 +161,26 @@ async fn beside_a_running_gateway_what_is_gone_is_not_copied_and_what_is_copied_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_tool_had_copied_and_the_application_deletes_does_not_come_back() {
+    let files = files();
+    let s3 = S3::start().unwrap();
+    fill(&s3, "old", &files).await;
+    fill(&s3, "new", &files).await;
+    let room = marked();
+    let setup = Setup::new(origins(&s3, room.path(), &["new", "old"]));
+    let gateway = setup.start().await;
+    let arguments = ["--from", "old", "--to", "new"];
+    let report = migrate(&setup, 0, &arguments).await;
+    assert_eq!(report["tally"]["same"]["objects"], files.len(), "{report}");
+    let client = s3.client("new").unwrap();
+    client.delete("misskey/0b3c.webp").await.unwrap();
+    let report = migrate(&setup, 0, &arguments).await;
+    assert_eq!(report["tally"]["new"]["objects"], 0, "{report}");
+    assert_eq!(report["tally"]["withdrawn"]["objects"], 1, "{report}");
+    gateway.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_is_killed_goes_on_and_copies_nothing_twice() {
     let s3 = S3::start().unwrap();
     s3.create_bucket("old").unwrap();
