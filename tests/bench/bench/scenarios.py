@@ -196,6 +196,10 @@ class Waiting(Scenario):
 
     def measure(self, server, size, turn):
         count = self.count(size)
+        # What earlier connections took may still be with the allocator.
+        server.stop()
+        server.start()
+        self.prepare(server, size)
         before = server.memory()
         words = {"path": f"/{self.object}/{0:08}", "length": self.length, "count": count}
         with Load.waiting(self.mode, server, words):
