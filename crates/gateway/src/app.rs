@@ -3,31 +3,33 @@
 //! The only constructor. Contacts nothing: the gateway starts with every origin, DNS and the
 //! network down.
 
+mod route;
+mod succession;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cache::{Answer, Cache, DiskSettings, Settings, Source};
+use cache::{Answer, Cache, DiskSettings, Settings};
 use http::HeaderValue;
 use object::{ObjectKey, Part};
-use origin_resolver::{
-    Bandwidth, BuildError, GuardedOrigin, Names, OriginObserver, Resolver, build,
-};
+use origin_resolver::{BuildError, GuardedOrigin, Names, OriginObserver, build};
 use state::StateDirectory;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, CacheTier, Config};
+use crate::config::{self, Config};
 use crate::lending::Allowances;
 use crate::located::Located;
-use crate::metrics::{Metrics, RouteMetrics};
+use crate::metrics::Metrics;
 use crate::promotion::Promotions;
-use crate::routes::Routes;
-use crate::source::RouteSource;
-use crate::withdrawals::{Book, Withdrawals};
+use crate::routes::{Routes, is_published};
+use crate::withdrawals::Book;
+
+pub(crate) use route::Route;
 
 /// Places remembered per route; 40 bytes each.
 pub(crate) const HINTS: usize = 100_000;
@@ -39,35 +41,42 @@ pub(crate) struct App {
     pub(crate) table: Routes,
     pub(crate) routes: Vec<Arc<Route>>,
     pub(crate) origins: Vec<Arc<GuardedOrigin>>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) keeping: Option<Keeping>,
     /// `None` where no route promotes.
-    pub(crate) promotions: Option<Promotions>,
+    pub(crate) promotions: Option<Arc<Promotions>>,
     /// What may be read in the background, of the origins with `max_egress`.
     pub(crate) allowances: Arc<Allowances>,
     /// Bodies being sent at one time.
     pub(crate) bodies: Arc<Semaphore>,
+    most_bodies: usize,
     /// Types found by looking at an object's first bytes, so that a HEAD or a range does not read
     /// them again. Keyed by a seeded hash of route, key and version.
-    pub(crate) repaired: quick_cache::sync::Cache<u64, HeaderValue>,
+    pub(crate) repaired: Arc<RepairedTypes>,
     pub(crate) seed: RandomState,
     pub(crate) origin_header: bool,
+    pub(crate) lasting: Lasting,
+    /// What a changed configuration has put in its place.
+    pub(crate) successor: OnceLock<Arc<App>>,
 }
 
-/// One route, ready to answer.
-pub(crate) struct Route {
-    pub(crate) config: config::Route,
-    pub(crate) resolver: Resolver,
-    pub(crate) metrics: Arc<RouteMetrics>,
-    pub(crate) space: Arc<str>,
-    /// `None` for commands that only look.
-    pub(crate) withdrawals: Option<Arc<Withdrawals>>,
-    /// How fast copies are written.
-    pub(crate) promote_bandwidth: Option<Arc<Bandwidth>>,
-    pub(crate) source: Arc<dyn Source>,
+/// Types found by looking at an object's first bytes.
+pub(crate) type RepairedTypes = quick_cache::sync::Cache<u64, HeaderValue>;
+
+/// What a change of the configuration leaves as it is.
+#[derive(Clone)]
+pub(crate) struct Lasting {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) keeping: Option<Keeping>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) names: Names,
+    pub(crate) book: Option<Arc<Book>>,
+    repaired: Arc<RepairedTypes>,
+    seed: RandomState,
 }
 
 /// What keeps and forgets; commands that only look have none of it.
+#[derive(Clone)]
 pub(crate) struct Keeping {
     pub(crate) cache: Cache,
     pub(crate) state: Arc<StateDirectory>,
@@ -104,7 +113,7 @@ impl App {
             tasks,
             stop,
         );
-        Self::build(config, metrics, tasks, Some(Keeping { cache, state }))
+        Self::first(config, metrics, tasks, Some(Keeping { cache, state }))
     }
 
     /// For commands that only look: nothing is counted, kept or remembered.
@@ -113,84 +122,70 @@ impl App {
     /// An origin cannot exist as it is configured.
     pub(crate) fn for_looking(config: &Config) -> Result<Arc<Self>, BuildError> {
         let metrics = Metrics::new(Arc::default());
-        Self::build(config, metrics, &TaskTracker::new(), None)
+        Self::first(config, metrics, &TaskTracker::new(), None)
     }
 
-    fn build(
+    fn first(
         config: &Config,
         metrics: Metrics,
         tasks: &TaskTracker,
         keeping: Option<Keeping>,
     ) -> Result<Arc<Self>, BuildError> {
         let spent = keeping.as_ref().map(|keeping| keeping.state.egress());
-        let allowances = Arc::new(Allowances::new(config, spent.unwrap_or_default()));
-        let origins = guard_origins(config, tasks, |name| {
-            metrics.origin(name, allowances.get(name).cloned())
-        })?;
-        let seed = RandomState::new();
         let book = keeping
             .as_ref()
             .map(|keeping| Arc::new(Book::new(Arc::clone(keeping.state.ledger()))));
+        let allowances = Arc::new(Allowances::new(config, spent.unwrap_or_default()));
+        let names = Names::new();
+        let origins = guard_origins(config, &names, tasks, |name| {
+            metrics.origin(name, allowances.get(name).cloned())
+        })?;
+        let lasting = Lasting {
+            metrics: Arc::new(metrics),
+            keeping,
+            tasks: tasks.clone(),
+            names,
+            book,
+            repaired: Arc::new(quick_cache::sync::Cache::new(REPAIRED_TYPES)),
+            seed: RandomState::new(),
+        };
+        Ok(Self::build(config, lasting, allowances, origins, None))
+    }
+
+    /// Puts everything together; routes that `before` had as they are now are taken from it.
+    pub(crate) fn build(
+        config: &Config,
+        lasting: Lasting,
+        allowances: Arc<Allowances>,
+        origins: Vec<Arc<GuardedOrigin>>,
+        before: Option<&Self>,
+    ) -> Arc<Self> {
         let routes = config
             .routes
             .iter()
-            .map(|route| {
-                let resolver = resolver(route, &origins);
-                let metrics = Arc::new(metrics.route(&route.name, &route.origins));
-                let withdrawals = keeping.as_ref().zip(book.as_ref()).map(|(keeping, book)| {
-                    Withdrawals::new(
-                        route,
-                        resolver.clone(),
-                        Arc::clone(book),
-                        keeping.cache.clone(),
-                        tasks.clone(),
-                        Arc::clone(&metrics),
-                    )
-                });
-                let source = RouteSource {
-                    resolver: resolver.clone(),
-                    list: seed.hash_one(&route.origins),
-                    keep: tiers(config, route),
-                    metrics: Arc::clone(&metrics),
-                    ledger: keeping
-                        .as_ref()
-                        .map(|keeping| Arc::clone(keeping.state.ledger())),
-                    withdrawals: withdrawals.clone(),
-                };
-                Arc::new(Route {
-                    resolver,
-                    metrics,
-                    space: (&*route.cache_space).into(),
-                    withdrawals,
-                    promote_bandwidth: route.promote_bandwidth.map(Bandwidth::new),
-                    source: Arc::new(source),
-                    config: route.clone(),
-                })
-            })
+            .map(|route| Route::new(config, route, &lasting, &origins, before))
             .collect();
-        let mut targets = config.routes.iter().flat_map(|route| &route.promote_to);
-        let promotions = match (&keeping, targets.next()) {
-            (Some(_), Some(first)) => {
-                std::iter::once(first)
-                    .chain(targets)
-                    .for_each(|target| metrics.promotes_to(target));
-                Some(Promotions::new())
-            }
-            _ => None,
-        };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             table: Routes::new(&config.routes),
             routes,
             origins,
-            metrics,
-            keeping,
-            promotions,
+            promotions: promotions(config, &lasting, before),
+            metrics: Arc::clone(&lasting.metrics),
+            keeping: lasting.keeping.clone(),
             allowances,
-            bodies: Arc::new(Semaphore::new(config.server.limits.bodies)),
-            repaired: quick_cache::sync::Cache::new(REPAIRED_TYPES),
-            seed,
+            bodies: match before {
+                Some(before) if before.most_bodies == config.server.limits.bodies => {
+                    Arc::clone(&before.bodies)
+                }
+                _ => Arc::new(Semaphore::new(config.server.limits.bodies)),
+            },
+            most_bodies: config.server.limits.bodies,
+            repaired: Arc::clone(&lasting.repaired),
+            seed: lasting.seed.clone(),
             origin_header: config.server.origin_header,
-        }))
+            lasting,
+            successor: OnceLock::new(),
+        })
     }
 
     /// Finds an object in the cache or at the origins, and what the origins said where they were
@@ -231,10 +226,20 @@ impl App {
             Answer::Missing { trail } | Answer::Withheld { trail } => {
                 (Err(Unlocated::Missing), Some(trail))
             }
-            Answer::Unknown { retry_after, trail } => {
-                (Err(Unlocated::Unknown { retry_after }), Some(trail))
-            }
+            Answer::Unknown { retry_after, trail } => match self.heir_of(route, key) {
+                // An origin that has left may be all that kept this one from an answer.
+                Some((next, route)) => Box::pin(next.open(route, key, part)).await,
+                None => (Err(Unlocated::Unknown { retry_after }), Some(trail)),
+            },
         }
+    }
+
+    /// Where a key of a route is answered by now, if that has changed.
+    fn heir_of(&self, route: &Route, key: &ObjectKey) -> Option<(&Self, &Arc<Route>)> {
+        let next = self.successor.get()?;
+        let is_it = |other: &&Arc<Route>| other.config.name == route.config.name;
+        let route = next.routes.iter().find(is_it)?;
+        is_published(&route.config, key).then_some((next, route))
     }
 
     /// Whether a key must stay gone for the routes of a cache space.
@@ -286,17 +291,28 @@ impl App {
     }
 }
 
+fn promotions(config: &Config, lasting: &Lasting, before: Option<&App>) -> Option<Arc<Promotions>> {
+    lasting.keeping.as_ref()?;
+    let mut promotes = false;
+    for target in config.routes.iter().flat_map(|route| &route.promote_to) {
+        lasting.metrics.promotes_to(target);
+        promotes = true;
+    }
+    let known = before.and_then(|before| before.promotions.clone());
+    known.or_else(|| promotes.then(|| Arc::new(Promotions::new())))
+}
+
 /// Every origin of a configuration that is not retired.
 pub(crate) fn guard_origins(
     config: &Config,
+    names: &Names,
     tasks: &TaskTracker,
     observer: impl Fn(&str) -> Arc<dyn OriginObserver>,
 ) -> Result<Vec<Arc<GuardedOrigin>>, BuildError> {
-    let names = Names::new();
     config
         .origin_settings()
         .map(|settings| {
-            let origin = build(settings, &names)?;
+            let origin = build(settings, names)?;
             let observer = observer(&settings.name);
             Ok(GuardedOrigin::new(
                 settings.clone(),
@@ -323,25 +339,4 @@ fn cache_settings(config: &config::Cache) -> Settings {
         missing: config.missing,
         clock: Settings::system_clock(),
     }
-}
-
-/// Where copies of what each origin of a route gives may lie.
-fn tiers(config: &Config, route: &config::Route) -> Vec<(Box<str>, CacheTier)> {
-    let of_route = |origin: &&config::Origin| route.origins.contains(&origin.settings.name);
-    config
-        .origins
-        .iter()
-        .filter(of_route)
-        .map(|origin| (origin.settings.name.clone(), origin.cache))
-        .collect()
-}
-
-fn resolver(route: &config::Route, origins: &[Arc<GuardedOrigin>]) -> Resolver {
-    let of_route: Vec<_> = route
-        .origins
-        .iter()
-        .filter_map(|name| origins.iter().find(|origin| origin.name() == &**name))
-        .cloned()
-        .collect();
-    Resolver::new(&of_route, HINTS)
 }

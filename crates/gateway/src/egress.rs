@@ -20,7 +20,7 @@ const SHARE: u64 = 8;
 /// What may be read from one origin, and what was.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    budget: Budget,
+    budget: Mutex<Budget>,
     spent: Mutex<Egress>,
 }
 
@@ -50,9 +50,18 @@ impl Allowance {
     /// A budget of which `spent` is gone already, if that was in this period.
     pub(crate) fn new(budget: Budget, spent: Egress) -> Self {
         Self {
-            budget,
+            budget: Mutex::new(budget),
             spent: Mutex::new(spent),
         }
+    }
+
+    /// From now on another budget holds; what was read counts.
+    pub(crate) fn is_now(&self, budget: Budget) {
+        *self.budget.lock().unwrap_or_else(PoisonError::into_inner) = budget;
+    }
+
+    fn budget(&self) -> Budget {
+        *self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Viewers were sent so many bytes, whether they were there or not.
@@ -63,7 +72,7 @@ impl Allowance {
     /// Takes at least so many bytes for work in the background, if they are there, and up to
     /// `wish` where there are many. Zero asks whether anything is left.
     pub(crate) fn lend(&self, least: u64, wish: u64, now: SystemTime) -> Option<Lease> {
-        let limit = self.budget.bytes;
+        let limit = self.budget().bytes;
         let ends = self.ends(now);
         self.in_period(now, |spent| {
             let left = limit.saturating_sub(spent.bytes);
@@ -96,7 +105,7 @@ impl Allowance {
 
     /// Bytes that are left.
     pub(crate) fn left(&self, now: SystemTime) -> u64 {
-        let limit = self.budget.bytes;
+        let limit = self.budget().bytes;
         self.in_period(now, |spent| limit.saturating_sub(spent.bytes))
     }
 
@@ -108,7 +117,7 @@ impl Allowance {
     /// When the current period ends, in seconds since 1970.
     fn ends(&self, now: SystemTime) -> u64 {
         let date = date(now);
-        let last = match self.budget.period {
+        let last = match self.budget().period {
             Period::Month => date.last_of_month(),
             Period::Day => date,
         };
@@ -122,8 +131,8 @@ impl Allowance {
     }
 
     fn in_period<T>(&self, now: SystemTime, look: impl FnOnce(&mut Egress) -> T) -> T {
+        let period = name(self.budget().period, now);
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let period = name(self.budget.period, now);
         // Names of periods are in the order of time. A clock that was set back must not give the
         // budget of an earlier period anew.
         if spent.period < period || spent.period.len() != period.len() {

@@ -13,19 +13,21 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use origin_resolver::BuildError;
-use secrecy::SecretString;
 use state::{StateDirectory, StateError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::admin::{self, Admin, Authority};
+use crate::admin::{self, Authority, Operated};
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::control::ControlSocket;
+use crate::live::Live;
+use crate::log::Level;
 use crate::media;
 use crate::moved;
 use crate::promotion;
+use crate::reloading::{Reloading, WhereRead};
 use crate::server::{Drained, Server, connection_cap, raise_descriptor_limit};
 
 /// How often what was learned is written down.
@@ -41,13 +43,12 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
 /// A gateway whose listeners are bound.
 pub struct Gateway {
-    app: Arc<App>,
+    live: Arc<Live>,
+    reloading: Arc<Reloading>,
     state: Arc<StateDirectory>,
     public: Server,
     admin: Server,
     control: Option<ControlSocket>,
-    token: Option<SecretString>,
-    drain: Duration,
     background: CancellationToken,
 }
 
@@ -93,8 +94,7 @@ impl Gateway {
             &background,
         )?;
         app.restore_canaries(state.canaries());
-        let mut limits = config.server.limits.clone();
-        limits.connections = affordable(limits.connections);
+        let limits = affordable(&config.server.limits);
         let mut public =
             Server::bind(&config.server.listen, &limits, connections).map_err(|source| {
                 StartError::Listen {
@@ -115,16 +115,23 @@ impl Gateway {
         let control = ControlSocket::bind(state.path())
             .map_err(|error| tracing::warn!(%error, "commands cannot reach this gateway"))
             .ok();
+        let live = Live::new(app);
+        let changeable = (public.changeable(), admin.changeable());
         Ok(Self {
-            app,
+            reloading: Reloading::new(config.clone(), Arc::clone(&live), changeable),
+            live,
             state,
             public,
             admin,
             control,
-            token: config.admin.token.clone(),
-            drain: config.server.drain,
             background,
         })
+    }
+
+    /// Says where the configuration was read, so that it can be read again.
+    pub(crate) fn read_from(&self, source: WhereRead, level: Level) -> Arc<Reloading> {
+        self.reloading.reads(source, level);
+        Arc::clone(&self.reloading)
     }
 
     /// Waits until the cache was opened. Where that fails the gateway serves without its disk.
@@ -132,7 +139,7 @@ impl Gateway {
     /// # Errors
     /// It cannot be used; the message carries the remedy.
     pub async fn cache_opened(&self) -> Result<(), StartError> {
-        match &self.app.keeping {
+        match &self.live.app().keeping {
             None => Ok(()),
             Some(keeping) => {
                 let opened = keeping.cache.first_attempt().await;
@@ -154,27 +161,27 @@ impl Gateway {
     /// Serves until `stop`, then lets running downloads finish within the drain time.
     pub async fn run(self, stop: CancellationToken) -> Drained {
         let Self {
-            app,
+            live,
+            reloading,
             state,
             public,
             admin,
             control,
-            token,
-            drain,
             background,
         } = self;
         let _background = background.drop_guard();
         let accepting = Arc::new(AtomicBool::new(true));
         let admin_stop = CancellationToken::new();
-        let shared = Admin {
-            app: Arc::clone(&app),
+        let operated = Operated {
+            live: Arc::clone(&live),
             accepting: Arc::clone(&accepting),
+            reloading: Arc::clone(&reloading),
         };
-        let commands = admin::router(shared.clone(), Authority::Socket);
-        let router = admin::router(shared, Authority::Token(token));
-        let media_app = Arc::clone(&app);
+        let commands = admin::router(operated.clone(), Authority::Socket);
+        let router = admin::router(operated, Authority::Token(reloading.token()));
+        let answering = Arc::clone(&live);
         let media = tower::service_fn(move |request: Request<Incoming>| {
-            let app = Arc::clone(&media_app);
+            let app = answering.app();
             async move { Ok::<_, Infallible>(media::serve(app, request).await) }
         });
         let operators = tower::service_fn(move |request: Request<Incoming>| {
@@ -186,6 +193,7 @@ impl Gateway {
             }
         });
         let serve_media = async {
+            let drain = || reloading.drain();
             let drained = public.run(media, stop.clone(), drain).await;
             admin_stop.cancel();
             drained
@@ -201,13 +209,13 @@ impl Gateway {
         };
         let (drained, _, (), (), (), ()) = tokio::join!(
             serve_media,
-            admin.run(operators, admin_stop.clone(), ADMIN_DRAIN),
+            admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
             stopping,
-            keep(&app, &state, admin_stop.clone()),
-            promotion::run(&app, stop.clone()),
+            keep(&live, &state, admin_stop.clone()),
+            promotion::run(&live, stop.clone()),
         );
-        close(&app, &state).await;
+        close(&live.app(), &state).await;
         drained
     }
 }
@@ -243,8 +251,9 @@ async fn close(app: &App, state: &Arc<StateDirectory>) {
     }
 }
 
-/// The connections that the process has descriptors for.
-fn affordable(configured: usize) -> usize {
+/// The limits, with as many connections as the process has descriptors for.
+pub(crate) fn affordable(limits: &Limits) -> Limits {
+    let configured = limits.connections;
     let descriptors = raise_descriptor_limit().unwrap_or_else(|error| {
         tracing::warn!(%error, "the limit on open files cannot be raised");
         1024
@@ -258,23 +267,28 @@ fn affordable(configured: usize) -> usize {
             "server.limits.connections is more than the limit on open files allows; raise that (ulimit -n, LimitNOFILE=)"
         );
     }
-    affordable
+    Limits {
+        connections: affordable,
+        ..limits.clone()
+    }
 }
 
 /// Writes down what was learned and what was read, now and then and at the end.
-async fn keep(app: &App, state: &Arc<StateDirectory>, stop: CancellationToken) {
+async fn keep(live: &Arc<Live>, state: &Arc<StateDirectory>, stop: CancellationToken) {
     let canaries = Kept {
         what: "learned canaries",
         every: KEEP_EVERY,
-        now: || app.learned_canaries(),
+        now: || live.app().learned_canaries(),
         write: StateDirectory::keep_canaries,
     };
-    let allowances = Arc::clone(&app.allowances);
     let egress = Kept {
         what: "what was read from origins",
         every: COUNT_EVERY,
-        now: || app.allowances.spent(),
-        write: move |state: &StateDirectory, _: &_| allowances.keep(state),
+        now: || live.app().allowances.spent(),
+        write: {
+            let live = Arc::clone(live);
+            move |state: &StateDirectory, _: &_| live.app().allowances.keep(state)
+        },
     };
     tokio::join!(
         canaries.until(state.canaries(), state, stop.clone()),

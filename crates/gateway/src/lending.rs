@@ -22,8 +22,10 @@ const NOTED_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Allowances {
     by_origin: BTreeMap<Box<str>, Arc<Allowance>>,
+    /// What was read of origins that have none now: they may have one again.
+    others: BTreeMap<String, Egress>,
     /// Held while they are written down: an older count must not replace a newer one.
-    writing: Mutex<()>,
+    writing: Arc<Mutex<()>>,
 }
 
 /// What a command asks for.
@@ -73,15 +75,32 @@ impl Allowances {
     /// Of these origins, of which so much was read before.
     pub(crate) fn new(config: &Config, mut spent: BTreeMap<String, Egress>) -> Self {
         let by_origin = config.origins.iter().filter_map(|origin| {
-            let name = &origin.settings.name;
+            let (name, budget) = (&origin.settings.name, origin.max_egress?);
             let spent = spent.remove(&**name).unwrap_or_default();
-            let allowance = Allowance::new(origin.max_egress?, spent);
-            Some((name.clone(), Arc::new(allowance)))
+            Some((name.clone(), Arc::new(Allowance::new(budget, spent))))
         });
+        let by_origin = by_origin.collect();
         Self {
-            by_origin: by_origin.collect(),
-            writing: Mutex::new(()),
+            by_origin,
+            others: spent,
+            writing: Arc::default(),
         }
+    }
+
+    /// Of the origins of another configuration. What was read goes on to count, and what is read
+    /// meanwhile on behalf of the one before.
+    pub(crate) fn after(&self, config: &Config) -> Self {
+        let mut next = Self::new(config, self.spent());
+        for origin in &config.origins {
+            let (Some(known), Some(budget)) = (self.get(origin.name()), origin.max_egress) else {
+                continue;
+            };
+            known.is_now(budget);
+            let name = origin.settings.name.clone();
+            next.by_origin.insert(name, Arc::clone(known));
+        }
+        next.writing = Arc::clone(&self.writing);
+        next
     }
 
     /// Whether no origin is limited.
@@ -106,6 +125,7 @@ impl Allowances {
         let now = SystemTime::now();
         let all = self.by_origin.iter();
         all.map(|(name, allowance)| (name.to_string(), allowance.spent(now)))
+            .chain(self.others.clone())
             .collect()
     }
 

@@ -9,8 +9,10 @@ use state::StateDirectory;
 
 use crate::config::{Config, Origin};
 
-/// Forgets what is not known of the places that the origins are now. Blocks.
-pub(crate) fn notice(config: &Config, state: &StateDirectory) {
+/// Forgets what is not known of the places that the origins are now. Blocks. Whether all of it is
+/// forgotten.
+pub(crate) fn notice(config: &Config, state: &StateDirectory) -> bool {
+    let mut all = true;
     let before = state.places();
     let mut places = before.clone();
     for origin in &config.origins {
@@ -25,6 +27,7 @@ pub(crate) fn notice(config: &Config, state: &StateDirectory) {
             );
             if let Err(error) = forget(state, name) {
                 tracing::warn!(origin = name, %error, "it cannot be forgotten yet, and is tried at the next start");
+                all = false;
                 continue;
             }
         }
@@ -35,6 +38,16 @@ pub(crate) fn notice(config: &Config, state: &StateDirectory) {
     {
         tracing::warn!(%error, "which places the origins are cannot be written down");
     }
+    all
+}
+
+/// The origins of a configuration whose name meant another place in the one before.
+pub(crate) fn between(before: &Config, now: &Config) -> Vec<Box<str>> {
+    let moved = now.origins.iter().filter(|origin| {
+        let was = before.origin(origin.name());
+        was.is_some_and(|was| place(was) != place(origin))
+    });
+    moved.map(|origin| origin.settings.name.clone()).collect()
 }
 
 fn forget(state: &StateDirectory, origin: &str) -> Result<(), Box<dyn std::error::Error>> {

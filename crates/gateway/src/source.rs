@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use cache::{Found, Keep, Known, Opened, Opening, Rest, Source, Standing};
 use futures_util::future::BoxFuture;
 use object::{ByteRange, ObjectKey, Part, Validator};
@@ -22,6 +23,8 @@ use crate::withdrawals::{Ruling, Withdrawals};
 /// The origins of one route.
 pub(crate) struct RouteSource {
     pub(crate) resolver: Resolver,
+    /// The origins that the route has now: a download that goes on asks these.
+    pub(crate) newest: Arc<ArcSwap<Resolver>>,
     pub(crate) list: u64,
     /// Where copies may lie, by origin.
     pub(crate) keep: Vec<(Box<str>, CacheTier)>,
@@ -79,7 +82,7 @@ impl Source for RouteSource {
     }
 
     fn rest(&self, key: &ObjectKey, known: Known, range: ByteRange) -> BoxFuture<'static, Rest> {
-        let (resolver, key) = (self.resolver.clone(), key.clone());
+        let (resolver, key) = (self.newest.load_full(), key.clone());
         Box::pin(async move {
             match resolver.rest(&key, &known.origin, &known.head, range).await {
                 origin_resolver::Rest::Bytes { origin, body } => Rest::Bytes {
@@ -93,7 +96,7 @@ impl Source for RouteSource {
     }
 
     fn standing(&self, origin: &str) -> Standing {
-        match self.resolver.state_of(origin) {
+        match self.newest.load().state_of(origin) {
             Some(OriginState::Active) => Standing::Active,
             Some(OriginState::Rehearsal) => Standing::Rehearsal,
             None => Standing::Gone,
@@ -136,7 +139,12 @@ impl Notes {
         if let Some(cause) = saved {
             self.note_save(&origin, key, cause, is_deleted);
         }
-        if let Some(withdrawals) = &self.withdrawals {
+        // A name may mean another place by now, which does not have it.
+        let has_left = |name: &str| {
+            let mut origins = self.resolver.origins().iter();
+            origins.any(|one| one.name() == name && one.has_left())
+        };
+        if let Some(withdrawals) = self.withdrawals.as_ref().filter(|_| !has_left(&origin)) {
             withdrawals.found_at(&origin, key, &head);
         }
         let keep = self.keep_of(&origin, head.validator.as_ref());

@@ -228,7 +228,7 @@ impl GuardedOrigin {
             return Err(Failure::new(Reason::Breaker, what));
         }
         self.background_pace_turn().await;
-        Ok(())
+        self.still_asked()
     }
 }
 
@@ -240,7 +240,7 @@ impl Turns for Background<'_> {
         Box::pin(async {
             self.0.own_turn().await?;
             self.0.shared_turn().await;
-            Ok(())
+            self.0.still_asked()
         })
     }
 
@@ -249,6 +249,10 @@ impl Turns for Background<'_> {
             self.0.note_answer();
             return None;
         };
+        // Nor is it the origin's failure that it has left the configuration.
+        if self.0.still_asked().is_err() {
+            return None;
+        }
         // Who throttles what comes in the background may have nothing against viewers, and a disk
         // that is full can be read.
         if !matches!(failure.reason, Reason::Throttled | Reason::Disk) {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::breaker::{Breaker, Change};
 use crate::canaries::Canaries;
+use crate::heir::{Leave, paces, queue, slots};
 use crate::pace::Pace;
 use crate::rounds::Rounds;
 use crate::tokens::Tokens;
@@ -27,8 +28,6 @@ use crate::{
 
 /// A tripped origin that nobody can stand in for is still asked, so many at a time.
 const INSISTENT: usize = 4;
-/// Questions that may wait, for each that may be under way.
-const QUEUE_FACTOR: usize = 8;
 /// An origin that drops idle connections is asked over fresh ones for this long.
 const FRESH_ONLY: Duration = Duration::from_mins(1);
 
@@ -37,12 +36,14 @@ pub struct GuardedOrigin {
     pub(crate) settings: OriginSettings,
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) observer: Arc<dyn OriginObserver>,
-    tasks: TaskTracker,
-    health: Mutex<Health>,
-    slots: Semaphore,
+    pub(crate) tasks: TaskTracker,
+    /// Shared with whoever takes its place when the configuration changes.
+    pub(crate) health: Arc<Mutex<Health>>,
+    pub(crate) slots: Arc<Semaphore>,
     /// Questions that wait for a slot or hold one; more are refused at once.
-    queue: Semaphore,
-    insistent: Arc<Semaphore>,
+    pub(crate) queue: Arc<Semaphore>,
+    pub(crate) leave: Leave,
+    pub(crate) insistent: Arc<Semaphore>,
     /// Shared probes that tell a missing key from a closed bucket.
     pub(crate) brackets: Rounds<bool>,
     /// One asks the canaries, the others wait for what they say.
@@ -104,22 +105,22 @@ impl GuardedOrigin {
     ) -> Arc<Self> {
         observer.up(true);
         observer.suspect(false);
+        let (pace, background_pace) = paces(&settings);
         let health = Health {
             breaker: Breaker::new(),
             tokens: Tokens::new(),
-            pace: settings.max_requests_per_second.map(Pace::new),
-            background_pace: settings
-                .max_requests_per_second
-                .map(|all| Pace::new(all / 2.0)),
+            pace,
+            background_pace,
             canaries: Canaries::new(&settings.canary),
             fresh_only_until: None,
             last_failure: None,
         };
         Arc::new(Self {
-            slots: Semaphore::new(settings.max_concurrency.max(1)),
-            queue: Semaphore::new(settings.max_concurrency.max(1).saturating_mul(QUEUE_FACTOR)),
+            slots: Arc::new(slots(&settings)),
+            queue: Arc::new(queue(&settings)),
+            leave: Leave::default(),
             insistent: Arc::new(Semaphore::new(INSISTENT)),
-            health: Mutex::new(health),
+            health: Arc::new(Mutex::new(health)),
             brackets: Rounds::new(),
             canary_turn: Semaphore::new(1),
             elsewhere: OnceLock::new(),
@@ -327,6 +328,9 @@ impl GuardedOrigin {
     }
 
     async fn send_once(self: &Arc<Self>, question: &Question, purpose: Purpose) -> Answer {
+        if let Err(failure) = self.still_asked() {
+            return Answer::Unknown(failure);
+        }
         let patience = self.settings.connect_timeout + self.settings.first_byte_timeout;
         match timeout(patience, self.origin.ask(question)).await {
             Ok(Answer::Found(reply)) => self.begin(reply, purpose).await,
@@ -396,6 +400,7 @@ impl GuardedOrigin {
             body,
             length,
             self.settings.idle_timeout,
+            self.leave.cut(),
             Box::new(move |count| match purpose {
                 Purpose::Serve => counting.observer.served_bytes(count),
                 Purpose::Background => counting.observer.background_bytes(count),

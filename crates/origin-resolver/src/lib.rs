@@ -14,6 +14,7 @@ mod budget;
 mod canaries;
 mod examination;
 mod guarded;
+mod heir;
 mod hints;
 mod judgement;
 mod names;

@@ -22,7 +22,7 @@ pub struct Resolver(pub(crate) Arc<Places>);
 pub(crate) struct Places {
     /// Active ones in the order configured, then the rehearsing ones.
     pub(crate) origins: Vec<Arc<GuardedOrigin>>,
-    hints: Hints,
+    hints: Arc<Hints>,
 }
 
 /// What became of a question.
@@ -78,7 +78,23 @@ impl Resolver {
             .partition(|origin| origin.state() == OriginState::Active);
         Self(Arc::new(Places {
             origins: active.into_iter().chain(rehearsing).collect(),
-            hints: Hints::new(hints.max(1)),
+            hints: Arc::new(Hints::new(hints.max(1))),
+        }))
+    }
+
+    /// The same, after a change of the configuration. Hints go on to hold if they still mean the
+    /// same places: a hint is a number in the order asked.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        let (now, then) = (&self.0.origins, &before.0.origins);
+        let is_same =
+            now.len() <= then.len() && now.iter().zip(then).all(|(now, then)| now.succeeds(then));
+        if !is_same {
+            return self;
+        }
+        Self(Arc::new(Places {
+            origins: now.clone(),
+            hints: Arc::clone(&before.0.hints),
         }))
     }
 

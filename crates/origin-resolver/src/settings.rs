@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use object::ObjectKey;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// One origin, whatever its kind.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OriginSettings {
     /// `[a-z0-9_-]+`; also the metrics label.
     pub name: Box<str>,
@@ -47,7 +47,7 @@ pub enum OriginState {
 }
 
 /// Where objects live.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// An S3 bucket.
     S3(S3Settings),
@@ -58,7 +58,7 @@ pub enum Kind {
 }
 
 /// A bucket.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct S3Settings {
     /// `https://sgp1.vultrobjects.com`, without the bucket.
     pub endpoint: url::Url,
@@ -89,8 +89,19 @@ pub struct Credentials {
     pub secret_access_key: SecretString,
 }
 
+/// Of two keys that the operator wrote, not of one that a stranger guesses.
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        let pair = |one: &Self| {
+            let secret = one.secret_access_key.expose_secret().to_owned();
+            (one.access_key_id.expose_secret().to_owned(), secret)
+        };
+        pair(self) == pair(other)
+    }
+}
+
 /// A web server with objects below one URL.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpSettings {
     /// Ends with a slash; the key is appended, percent-encoded.
     pub url: url::Url,
@@ -103,7 +114,7 @@ pub struct HttpSettings {
 }
 
 /// A directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilesystemSettings {
     /// Keys are paths below it.
     pub root: PathBuf,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use object::{BodyError, Interruption, ObjectBody};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Called once when the body fails.
 type OnFailure = Box<dyn FnOnce(&BodyError) + Send>;
@@ -25,6 +26,8 @@ pub(crate) struct WatchedBody {
     idle_timeout: Duration,
     idle: Pin<Box<Sleep>>,
     waiting: bool,
+    /// The origin has left the configuration, and its bodies have had their time.
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
     on_bytes: OnBytes,
     on_failure: Option<OnFailure>,
 }
@@ -34,6 +37,7 @@ impl WatchedBody {
         body: ObjectBody,
         length: Option<u64>,
         idle_timeout: Duration,
+        cut: WaitForCancellationFutureOwned,
         on_bytes: OnBytes,
         on_failure: OnFailure,
     ) -> Self {
@@ -43,6 +47,7 @@ impl WatchedBody {
             idle_timeout,
             idle: Box::pin(tokio::time::sleep(idle_timeout)),
             waiting: false,
+            cut: Box::pin(cut),
             on_bytes,
             on_failure: Some(on_failure),
         }
@@ -64,6 +69,10 @@ impl Stream for WatchedBody {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.left == Some(0) {
             return Poll::Ready(None);
+        }
+        if self.cut.as_mut().poll(cx).is_ready() {
+            let what = "its origin has left the configuration";
+            return self.fail(BodyError::new(Interruption::Cut, what));
         }
         let Poll::Ready(item) = Pin::new(&mut self.body).poll_next(cx) else {
             if !self.waiting {
@@ -110,6 +119,7 @@ impl Stream for WatchedBody {
 mod tests {
     use super::*;
     use futures_util::{StreamExt, stream};
+    use tokio_util::sync::CancellationToken;
 
     fn watch(
         chunks: Vec<&'static str>,
@@ -122,6 +132,7 @@ mod tests {
             body,
             length,
             Duration::from_secs(15),
+            CancellationToken::new().cancelled_owned(),
             Box::new(|_| ()),
             Box::new(|_| ()),
         )
@@ -148,6 +159,7 @@ mod tests {
             body,
             Some(1),
             Duration::from_secs(15),
+            CancellationToken::new().cancelled_owned(),
             Box::new(|_| ()),
             Box::new(|_| ()),
         );
@@ -163,5 +175,21 @@ mod tests {
         assert!(watched.next().await.unwrap().is_ok());
         tokio::time::advance(Duration::from_hours(1)).await;
         assert!(watched.next().await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_cut_once_its_origin_has_left_for_good() {
+        let leaving = CancellationToken::new();
+        let mut watched = WatchedBody::new(
+            ObjectBody::new(stream::pending()),
+            Some(1),
+            Duration::from_secs(15),
+            leaving.clone().cancelled_owned(),
+            Box::new(|_| ()),
+            Box::new(|_| ()),
+        );
+        let next = watched.next();
+        leaving.cancel();
+        assert_eq!(next.await.unwrap().unwrap_err().kind, Interruption::Cut);
     }
 }

@@ -18,7 +18,6 @@ use crate::auditing::{
     CachedRequest, CachedRow, RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest,
     StandingRow,
 };
-use crate::promotion::Promotions;
 
 pub(super) async fn recall(
     State(admin): State<Admin>,
@@ -44,7 +43,7 @@ pub(super) async fn standing(
     State(admin): State<Admin>,
     Json(request): Json<StandingRequest>,
 ) -> Response {
-    let waiting = admin.app.promotions.as_ref().map_or(0, Promotions::waiting);
+    let waiting = admin.app.promotions.as_ref().map_or(0, |all| all.waiting());
     with_state(&admin, &request.scope, move |scope, state| {
         let standing = scope.standing(state, request.since, Some(waiting))?;
         Ok(StandingRow::from(standing))
@@ -81,8 +80,8 @@ fn scope(admin: &Admin, wanted: &ScopeRow) -> Result<Scope, Box<Response>> {
         return Ok(scope);
     }
     Err(Box::new(refused(
-        "the running gateway asks other origins on these routes; restart it with this \
-         configuration",
+        "the running gateway asks other origins on these routes; have it read this \
+         configuration (media-gateway reload)",
     )))
 }
 

@@ -3,6 +3,9 @@
 //! Over the control socket whoever may open the file; over the network whoever has the token. A
 //! page of another site may not, whatever its visitor's browser knows.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -16,9 +19,12 @@ use subtle::ConstantTimeEq;
 pub(crate) enum Authority {
     /// The permission of the socket's file is enough.
     Socket,
-    /// This token; none at all: nobody may.
-    Token(Option<SecretString>),
+    /// This token, which may change; none at all: nobody may.
+    Token(Token),
 }
+
+/// The token of those who may change something.
+pub(crate) type Token = Arc<ArcSwap<Option<SecretString>>>;
 
 /// Refuses changing calls of those who may not.
 pub(super) async fn authorise(
@@ -44,7 +50,8 @@ impl Authority {
                 "a page of another site may not change anything here\n",
             ));
         }
-        let Some(token) = token else {
+        let token = token.load();
+        let Some(token) = &**token else {
             return Err((
                 StatusCode::FORBIDDEN,
                 "changing calls are off: set admin.token or admin.token_file, or use the commands beside the gateway\n",
@@ -99,7 +106,8 @@ mod tests {
     }
 
     fn status(token: Option<&str>, pairs: &[(&'static str, &'static str)]) -> u16 {
-        let authority = Authority::Token(token.map(Into::into));
+        let token = token.map(SecretString::from);
+        let authority = Authority::Token(Arc::new(ArcSwap::from_pointee(token)));
         authority
             .admits(&headers(pairs))
             .map_or_else(|(status, _)| status.as_u16(), |()| 200)

@@ -61,6 +61,6 @@ fn note(admin: &Admin, origin: &str, read: u64) -> bool {
 }
 
 fn unknown() -> Response {
-    let why = "the running gateway does not know this origin; restart it with this configuration\n";
+    let why = "the running gateway does not know this origin; have it read this configuration (media-gateway reload)\n";
     (StatusCode::BAD_REQUEST, why).into_response()
 }

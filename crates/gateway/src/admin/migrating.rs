@@ -66,7 +66,7 @@ async fn with_state<T: Serialize + Send + 'static>(
     };
     let Some(ends) = ends(&admin.app, from, to) else {
         return refused(
-            "the running gateway does not know these origins; restart it with this configuration",
+            "the running gateway does not know these origins; have it read this configuration (media-gateway reload)",
         );
     };
     let state = Arc::clone(&keeping.state);

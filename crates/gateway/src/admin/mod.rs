@@ -10,13 +10,14 @@ mod lending;
 mod migrating;
 mod purge;
 mod rehearsal;
+mod reload;
 mod tombstones;
 mod withdrawn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,9 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::explain::explain;
+use crate::live::Live;
+use crate::reloading::Reloading;
 use object::ObjectKey;
 
-pub(crate) use authority::Authority;
+pub(crate) use authority::{Authority, Token};
 pub(crate) use keeping::{CacheReport, VerifyReport};
 pub(crate) use purge::{PurgeReport, PurgeRequest};
 pub(crate) use tombstones::{TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, rows};
@@ -35,16 +38,33 @@ pub(crate) use tombstones::{TombstoneReport, TombstoneRequest, TombstoneRow, bor
 /// The longest body of a changing call, in bytes: some ten thousand keys.
 const LONGEST_REQUEST: usize = 16 * 1024 * 1024;
 
-/// What the admin listener answers from.
+/// What the admin listener answers from, whatever becomes of the configuration.
+#[derive(Clone)]
+pub(crate) struct Operated {
+    pub(crate) live: Arc<Live>,
+    /// Whether viewers' connections are accepted.
+    pub(crate) accepting: Arc<AtomicBool>,
+    pub(crate) reloading: Arc<Reloading>,
+}
+
+/// The same for one request.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) app: Arc<App>,
-    /// Whether viewers' connections are accepted.
     pub(crate) accepting: Arc<AtomicBool>,
 }
 
+impl FromRef<Operated> for Admin {
+    fn from_ref(operated: &Operated) -> Self {
+        Self {
+            app: operated.live.app(),
+            accepting: Arc::clone(&operated.accepting),
+        }
+    }
+}
+
 /// Everything the admin listener and the control socket answer.
-pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
+pub(crate) fn router(operated: Operated, authority: Authority) -> Router {
     let mut router = Router::new();
     if matches!(authority, Authority::Socket) {
         router = router
@@ -79,6 +99,7 @@ pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
                 .put(tombstones::add)
                 .delete(tombstones::remove),
         )
+        .route("/api/reload", post(reload::reload))
         .route("/api/withdrawn", get(withdrawn::list))
         .route(
             "/api/rehearsal",
@@ -89,7 +110,7 @@ pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
             authority,
             authority::authorise,
         ))
-        .with_state(admin)
+        .with_state(operated)
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

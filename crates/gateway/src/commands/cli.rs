@@ -213,6 +213,18 @@ Exit status: 0 it may be switched off, 1 it must not, 2 nobody can tell (at best
     /// Carry what must survive to another machine.
     #[command(subcommand)]
     State(StateCommand),
+    /// Have the running gateway read its configuration anew; the same as SIGHUP.
+    ///
+    /// Routes, origins and their states, limits, secrets and the log level change without a
+    /// request failing. What only a restart can change is named and left. A configuration that
+    /// cannot be used changes nothing. A gateway also notices by itself that its files have changed.
+    #[command(after_help = "\
+Examples:
+  media-gateway reload
+  docker compose exec media-gateway media-gateway reload
+
+Exit status: 0 the file holds, 1 it cannot be used and the one before holds.")]
+    Reload,
     /// Ask the running gateway whether it is alive; for container health checks.
     ///
     /// GETs /healthz from the admin listener of the same configuration and waits 5 s at most.

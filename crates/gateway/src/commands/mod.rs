@@ -20,6 +20,7 @@ mod migrate;
 mod misskey;
 mod origin;
 mod purge;
+mod reload;
 mod report;
 mod rows;
 mod serve;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(arguments) => Box::pin(audit::run(&global, *arguments)).await,
         Command::Cache(command) => cache::run(&global, command).await,
         Command::State(command) => state::run(&global, command).await,
+        Command::Reload => reload::run(&global).await,
         Command::Health => health::run(&global).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => man::run(directory.as_deref()),

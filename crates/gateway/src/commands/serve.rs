@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::cli::Global;
@@ -11,6 +11,8 @@ use super::report;
 use crate::config::Problem;
 use crate::gateway::Gateway;
 use crate::log;
+use crate::reloading::{Reloading, WhereRead};
+use crate::watching;
 
 /// How long serving waits for the cache's disk; connections queue meanwhile.
 const WARM_WITHIN: Duration = Duration::from_secs(2);
@@ -31,7 +33,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::FAILURE);
     }
-    log::start(config.log);
+    let level = log::start(config.log);
     for Problem {
         path,
         reason,
@@ -44,9 +46,13 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     // Before the listeners: a stop that comes while they are bound must not be lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // Taken so that it does not end the process, as it would by itself.
-    let mut hangup = signal(SignalKind::hangup())?;
+    let hangup = signal(SignalKind::hangup())?;
     let gateway = Gateway::bind(&config)?;
+    let read_from = WhereRead {
+        file: global.file(),
+        load: report::load,
+    };
+    let reloading = gateway.read_from(read_from, level);
     let opened = gateway.cache_opened();
     if config.cache.required {
         opened.await?;
@@ -63,27 +69,34 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     }
     let stop = CancellationToken::new();
     let stopping = async {
-        let name = loop {
-            tokio::select! {
-                _ = terminate.recv() => break "SIGTERM",
-                _ = interrupt.recv() => break "SIGINT",
-                Some(()) = hangup.recv() => tracing::warn!(
-                    "SIGHUP: a changed configuration needs a restart in this version"
-                ),
-            }
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         };
         tracing::info!(
             signal = name,
-            drain = ?config.server.drain,
+            drain = ?reloading.drain(),
             "accepting nothing new; running downloads may finish"
         );
         stop.cancel();
     };
-    let (drained, ()) = tokio::join!(gateway.run(stop.clone()), stopping);
+    let (drained, (), (), ()) = tokio::join!(
+        gateway.run(stop.clone()),
+        stopping,
+        reload_when_told(&reloading, hangup, &stop),
+        watching::watch(&reloading, stop.clone()),
+    );
     tracing::info!(
         finished = drained.finished,
         aborted = drained.aborted,
         "stopped"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+async fn reload_when_told(reloading: &Reloading, mut hangup: Signal, stop: &CancellationToken) {
+    while let Some(Some(())) = stop.run_until_cancelled(hangup.recv()).await {
+        // What it has to say it has said in the log.
+        let _ = reloading.reload("SIGHUP").await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::findings::Findings;
@@ -31,6 +31,19 @@ pub struct Admin {
     pub listen: Vec<SocketAddr>,
     /// What changing calls must show; without one they are off.
     pub token: Option<SecretString>,
+}
+
+impl Admin {
+    /// Whether the token is the same.
+    pub(super) fn has_token_of(&self, other: &Self) -> bool {
+        let text = |admin: &Self| {
+            admin
+                .token
+                .as_ref()
+                .map(|token| token.expose_secret().to_owned())
+        };
+        text(self) == text(other)
+    }
 }
 
 pub(super) fn check(raw: RawAdmin, findings: &mut Findings) -> Admin {

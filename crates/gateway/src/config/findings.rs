@@ -5,8 +5,9 @@
 //! same key is missing would only confuse.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use super::problem::{Place, Problem};
+use super::problem::{Place, Problem, Rejected};
 
 /// The list that every check writes to.
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ pub(super) struct Findings {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     places: BTreeMap<String, Place>,
+    files: Vec<PathBuf>,
     unreadable: BTreeSet<String>,
 }
 
@@ -52,6 +54,16 @@ impl Findings {
         self.unreadable.contains(path)
     }
 
+    /// The configuration depends on what a file holds.
+    pub(super) fn depends_on(&mut self, file: impl Into<PathBuf>) {
+        self.files.push(file.into());
+    }
+
+    /// The files that it depends on.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// Adds the place of the path, or of the nearest table around it.
     pub(super) fn placed(&self, mut problem: Problem) -> Problem {
         let mut path = problem.path.as_str();
@@ -72,6 +84,18 @@ impl Findings {
         self.problems.sort_by_key(line);
         self.warnings.sort_by_key(line);
         (self.problems, self.warnings)
+    }
+}
+
+impl From<Findings> for Rejected {
+    fn from(mut findings: Findings) -> Self {
+        let files = std::mem::take(&mut findings.files);
+        let (problems, warnings) = findings.into_parts();
+        Self {
+            problems,
+            warnings,
+            files,
+        }
     }
 }
 

@@ -61,8 +61,7 @@ pub(super) fn read(
         ));
         if !remove(&mut value, &error.path) {
             // Nothing left to take out: the rest cannot be looked at.
-            let (problems, warnings) = findings.into_parts();
-            return Err(Rejected { problems, warnings });
+            return Err(findings.into());
         }
     }
 }
@@ -70,7 +69,7 @@ pub(super) fn read(
 fn rejected(problems: Vec<Problem>) -> Rejected {
     Rejected {
         problems,
-        warnings: Vec::new(),
+        ..Rejected::default()
     }
 }
 

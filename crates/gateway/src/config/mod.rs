@@ -8,6 +8,7 @@
 mod admin;
 mod ahead;
 mod cache;
+mod change;
 mod environment;
 mod findings;
 mod limits;
@@ -29,7 +30,7 @@ mod urls;
 mod values;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use origin_resolver::{Kind, OriginSettings};
 
@@ -72,6 +73,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What it asks for and this version does not do.
     pub not_yet: NotYet,
+    /// The files that hold its secrets.
+    pub files: Vec<PathBuf>,
 }
 
 /// A usable configuration, with what is questionable about it.
@@ -102,7 +105,7 @@ impl Config {
                 )
                 .with_value(&shown),
             ],
-            warnings: Vec::new(),
+            ..Rejected::default()
         })?;
         Self::parse(&shown, &text, variables)
     }
@@ -117,13 +120,13 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Loaded, Rejected> {
         let (raw, mut findings) = load::read(file, text, variables)?;
-        let config = Self::check(raw, &mut findings);
-        let (problems, warnings) = findings.into_parts();
-        if problems.is_empty() {
-            Ok(Loaded { config, warnings })
-        } else {
-            Err(Rejected { problems, warnings })
+        let mut config = Self::check(raw, &mut findings);
+        if findings.problem_count() > 0 {
+            return Err(findings.into());
         }
+        config.files = findings.files().to_vec();
+        let (_, warnings) = findings.into_parts();
+        Ok(Loaded { config, warnings })
     }
 
     /// What the resolver is built from.
@@ -153,6 +156,7 @@ impl Config {
             retired: origins.retired,
             routes,
             not_yet: NotYet::default(),
+            files: Vec::new(),
         };
         config.check_listeners(findings);
         config.check_directories(findings);

@@ -5,16 +5,17 @@
 //! the environment.
 
 use std::fmt;
+use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that is wrong, or (as a warning) questionable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Problem {
     /// `origins.current.endpoint`, `routes[0].url`; empty where the file as a whole is meant.
     pub path: String,
     /// What stands there; absent for secrets and where nothing stands there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Why it cannot stay so.
     pub reason: String,
@@ -26,7 +27,7 @@ pub struct Problem {
 }
 
 /// Where a value was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Place {
     /// A line of the configuration file.
@@ -97,11 +98,14 @@ impl fmt::Display for Problem {
 }
 
 /// A configuration that cannot be used, with everything that is wrong with it.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, thiserror::Error)]
 #[error("the configuration has {} problem(s)", .problems.len())]
 pub struct Rejected {
     /// Never empty.
     pub problems: Vec<Problem>,
     /// What would have been warned of as well.
     pub warnings: Vec<Problem>,
+    /// The files that were read, or should have been, besides the configuration itself.
+    #[serde(skip)]
+    pub files: Vec<PathBuf>,
 }

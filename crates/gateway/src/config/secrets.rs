@@ -30,7 +30,7 @@ pub(super) fn read(
             return None;
         }
         (Some(secret), None) => (key.to_owned(), secret.0),
-        (None, Some(file)) => match from_file(&file) {
+        (None, Some(file)) => match from_file(&file, findings) {
             Ok(secret) => (file_key, secret),
             Err(reason) => {
                 findings.refuse(
@@ -73,7 +73,8 @@ fn shown(file: &str) -> &str {
     if is_path { file } else { "[hidden]" }
 }
 
-fn from_file(path: &str) -> Result<SecretString, String> {
+fn from_file(path: &str, findings: &mut Findings) -> Result<SecretString, String> {
+    findings.depends_on(path);
     let length = std::fs::metadata(path)
         .map_err(|error| error.to_string())?
         .len();

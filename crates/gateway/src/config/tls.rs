@@ -59,7 +59,7 @@ enum RawChallenge {
 }
 
 /// HTTPS here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// Where; never empty.
     pub listen: Vec<SocketAddr>,
@@ -68,7 +68,7 @@ pub struct Tls {
 }
 
 /// Where certificates come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificates {
     /// Files, chosen by host name.
     Files(Vec<CertificatePair>),
@@ -86,7 +86,7 @@ pub struct CertificatePair {
 }
 
 /// Certificates fetched automatically.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acme {
     /// Host names, lower case; never empty.
     pub domains: Vec<String>,

@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     pub(crate) unrouted: IntCounter,
     resumed: IntCounter,
     promotion_queue: IntGauge,
+    /// Refused, accepted.
+    reloads: [IntCounter; 2],
     cache: Arc<CacheMetrics>,
     open: Arc<AtomicUsize>,
     connections: IntGauge,
@@ -51,7 +53,13 @@ impl Metrics {
     pub(crate) fn new(open: Arc<AtomicUsize>) -> Self {
         let make =
             Maker(Registry::new_custom(Some("media_gateway".into()), None).expect("a prefix"));
+        let reloads = make.counters(
+            "config_reloads_total",
+            "Configurations read while serving, by what became of them.",
+            &["result"],
+        );
         let metrics = Self {
+            reloads: ["refused", "applied"].map(|result| reloads.with_label_values(&[result])),
             routes: RouteVecs::new(&make),
             origins: OriginVecs::new(&make),
             promotion_queue: make.gauge("promotion_queue", "Objects that wait to be copied."),
@@ -172,6 +180,20 @@ impl Metrics {
             resumed: self.resumed.clone(),
             allowance,
         })
+    }
+
+    /// An origin is asked no more: what would still be said of its present state is not true.
+    pub(crate) fn origin_left(&self, name: &str) {
+        let vecs = &self.origins;
+        for gauges in [&vecs.up, &vecs.suspect, &vecs.budget] {
+            // It may have had none.
+            let _ = gauges.remove_label_values(&[name]);
+        }
+    }
+
+    /// A configuration was read anew.
+    pub(crate) fn reloaded(&self, accepted: bool) {
+        self.reloads[usize::from(accepted)].inc();
     }
 
     /// Everything in Prometheus' text format.

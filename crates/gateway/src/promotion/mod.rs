@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Route};
+use crate::live::Live;
 use copying::Copying;
 pub(crate) use outcome::Outcome;
 
@@ -87,8 +88,8 @@ impl Promotions {
 }
 
 /// Copies what waits until `stop`; what is half copied then is taken back.
-pub(crate) async fn run(app: &Arc<App>, stop: CancellationToken) {
-    let Some(promotions) = &app.promotions else {
+pub(crate) async fn run(live: &Live, stop: CancellationToken) {
+    let Some(Some(promotions)) = stop.run_until_cancelled(begun(live)).await else {
         return;
     };
     let taken = promotions.jobs.lock();
@@ -98,14 +99,25 @@ pub(crate) async fn run(app: &Arc<App>, stop: CancellationToken) {
     };
     let jobs = tokio::sync::Mutex::new(jobs);
     // Two at one time: a large one does not hold up all others.
-    let one = Box::pin(work(app, promotions, &jobs));
-    let other = Box::pin(work(app, promotions, &jobs));
+    let one = Box::pin(work(live, &promotions, &jobs));
+    let other = Box::pin(work(live, &promotions, &jobs));
     let all = stop.run_until_cancelled(futures_util::future::join(one, other));
     all.await;
 }
 
+/// Waits for a configuration in which a route promotes.
+async fn begun(live: &Live) -> Option<Arc<Promotions>> {
+    let mut changes = live.changes();
+    loop {
+        if let Some(promotions) = &live.app().promotions {
+            return Some(Arc::clone(promotions));
+        }
+        changes.changed().await.ok()?;
+    }
+}
+
 async fn work(
-    app: &Arc<App>,
+    live: &Live,
     promotions: &Promotions,
     jobs: &tokio::sync::Mutex<mpsc::Receiver<Job>>,
 ) {
@@ -114,15 +126,20 @@ async fn work(
         let Some(job) = next else {
             return;
         };
-        let outcome = promote(app, &job).await;
+        let outcome = promote(&live.app(), &job).await;
         let name = promotions.name(&job.route, &job.key);
         let again = Instant::now() + outcome.again_after();
         promotions.tried.insert(name, again);
     }
 }
 
+/// By what the route is now, not by what it was when the key was offered.
 async fn promote(app: &Arc<App>, job: &Job) -> Outcome {
-    let Some(copying) = Copying::of(app, &job.route, &job.key) else {
+    let mut routes = app.routes.iter();
+    let Some(route) = routes.find(|route| route.config.name == job.route.config.name) else {
+        return Outcome::Failed;
+    };
+    let Some(copying) = Copying::of(app, route, &job.key) else {
         return Outcome::Failed;
     };
     let outcome = copying.run().await;

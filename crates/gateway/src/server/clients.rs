@@ -21,7 +21,7 @@ const V6_PREFIX_BITS: u32 = 64;
 pub(super) struct Clients {
     trusted: Box<[IpNet]>,
     most: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// The client has no place left.
@@ -37,7 +37,16 @@ impl Clients {
         Arc::new(Self {
             trusted: trusted.into(),
             most,
-            open: Mutex::default(),
+            open: Arc::default(),
+        })
+    }
+
+    /// The same clients under other rules.
+    pub(super) fn ruled_by(&self, trusted: &[IpNet], most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            trusted: trusted.into(),
+            most,
+            open: Arc::clone(&self.open),
         })
     }
 

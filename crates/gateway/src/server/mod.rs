@@ -13,6 +13,7 @@ mod listen;
 mod pace;
 mod phase;
 mod requests;
+mod rules;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -27,18 +28,19 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Ended, object_body};
 pub use listen::{connection_cap, raise_descriptor_limit};
 pub use requests::Peer;
+pub use rules::Changeable;
 
 use crate::config::Limits;
 use accept::Acceptor;
-use clients::{Clients, Place};
+use clients::Place;
 use connection::{End, Shared};
+use rules::Open;
 
 /// How long aborted connections are waited for.
 const AFTER_ABORT: Duration = Duration::from_secs(1);
@@ -47,9 +49,7 @@ const AFTER_ABORT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
-    limits: Limits,
-    connections: Arc<AtomicUsize>,
-    clients: Option<Arc<Clients>>,
+    rules: Changeable,
 }
 
 /// What became of the connections that were open when the server was stopped.
@@ -73,9 +73,7 @@ impl Server {
         let listeners = addresses.iter().map(|address| listen::bind(*address));
         Ok(Self {
             listeners: listeners.collect::<Result<_, _>>()?,
-            limits: limits.clone(),
-            connections,
-            clients: None,
+            rules: Changeable::new(limits, connections),
         })
     }
 
@@ -83,10 +81,15 @@ impl Server {
     /// trusted proxy that says in `X-Forwarded-For` who is: what it brings beyond the limit is
     /// answered 503, other connections beyond it are closed.
     #[must_use]
-    pub fn limiting_clients(mut self, trusted_proxies: &[IpNet]) -> Self {
-        let most = self.limits.connections_per_client;
-        self.clients = Some(Clients::new(trusted_proxies, most));
+    pub fn limiting_clients(self, trusted_proxies: &[IpNet]) -> Self {
+        let limits = Arc::clone(&self.rules.rules().limits);
+        self.rules.change(&limits, trusted_proxies);
         self
+    }
+
+    /// What may change while it serves.
+    pub fn changeable(&self) -> Changeable {
+        self.rules.clone()
     }
 
     /// The addresses with the ports that the system chose.
@@ -98,8 +101,13 @@ impl Server {
     }
 
     /// Serves until `stop`, then closes the listeners, lets requests in flight finish, and after
-    /// `drain` cuts what is left.
-    pub async fn run<S>(self, service: S, stop: CancellationToken, drain: Duration) -> Drained
+    /// `drain`, as it is then, cuts what is left.
+    pub async fn run<S>(
+        self,
+        service: S,
+        stop: CancellationToken,
+        drain: impl Fn() -> Duration,
+    ) -> Drained
     where
         S: tower::Service<
                 Request<Incoming>,
@@ -110,15 +118,9 @@ impl Server {
             + 'static,
         S::Future: Send,
     {
-        let shared = Shared {
-            limits: Arc::new(self.limits),
-            tasks: TaskTracker::new(),
-            stop,
-            abort: CancellationToken::new(),
-            clients: self.clients,
-        };
+        let (tasks, abort) = (TaskTracker::new(), CancellationToken::new());
         // However this future ends, its connections end with it.
-        let _abort = shared.abort.clone().drop_guard();
+        let _abort = abort.clone().drop_guard();
         let ends = Arc::new(Ends::default());
         let listeners = self.listeners.into_iter();
         let mut acceptor = Acceptor::new(
@@ -129,22 +131,25 @@ impl Server {
                 })
                 .collect(),
         );
-        let places = Arc::new(Semaphore::new(
-            shared.limits.connections.min(Semaphore::MAX_PERMITS),
-        ));
-
-        let begin = |tcp, peer: SocketAddr, place| {
-            let client = shared.clients.as_ref();
+        let begin = |tcp, peer: SocketAddr, place: Open| {
+            let rules = self.rules.rules();
+            let client = rules.clients.as_ref();
             let Ok(client) =
                 client.map_or(Ok(Place::default()), |clients| clients.connected(peer.ip()))
             else {
                 tracing::debug!(%peer, "closed: the client has too many connections");
                 return;
             };
-            let open = Open::new(&self.connections);
-            let (service, shared, ends) = (service.clone(), shared.clone(), Arc::clone(&ends));
-            shared.tasks.clone().spawn(async move {
-                let _held = (place, open, client);
+            let shared = Shared {
+                limits: Arc::clone(&rules.limits),
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+                abort: abort.clone(),
+                clients: rules.clients.clone(),
+            };
+            let (service, ends) = (service.clone(), Arc::clone(&ends));
+            tasks.spawn(async move {
+                let _held = (place, client);
                 let stop = shared.stop.clone();
                 match connection::serve(tcp, peer, service, shared).await {
                     End::Aborted => ends.aborted.fetch_add(1, Ordering::Relaxed),
@@ -157,30 +162,26 @@ impl Server {
         };
         let accept = async {
             loop {
-                let place = Arc::clone(&places).acquire_owned().await;
-                let place = place.expect("nobody closes the semaphore");
+                let place = self.rules.place().await;
                 let (tcp, peer) = acceptor.next().await;
                 begin(tcp, peer, place);
             }
         };
         tokio::select! {
             biased;
-            () = shared.stop.cancelled() => {}
+            () = stop.cancelled() => {}
             () = accept => {}
         }
         for (tcp, peer) in acceptor.last() {
-            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            if let Some(place) = self.rules.try_place() {
                 begin(tcp, peer, place);
             }
         }
-        shared.tasks.close();
-        if tokio::time::timeout(drain, shared.tasks.wait())
-            .await
-            .is_err()
-        {
-            shared.abort.cancel();
+        tasks.close();
+        if tokio::time::timeout(drain(), tasks.wait()).await.is_err() {
+            abort.cancel();
             // A service that blocks its thread cannot be ended, and must not hold us up.
-            let _ = tokio::time::timeout(AFTER_ABORT, shared.tasks.wait()).await;
+            let _ = tokio::time::timeout(AFTER_ABORT, tasks.wait()).await;
         }
         Drained {
             finished: ends.finished.load(Ordering::Relaxed),
@@ -194,20 +195,4 @@ impl Server {
 struct Ends {
     finished: AtomicUsize,
     aborted: AtomicUsize,
-}
-
-/// Counts one connection while it is open.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn new(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(connections))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -5,7 +5,7 @@
 //! nothing.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use object::ObjectKey;
@@ -35,6 +35,8 @@ pub(crate) struct Book {
     permits: Arc<Semaphore>,
     silence: Mutex<Silence>,
     turn: Mutex<()>,
+    /// Origins whose name means another place, until the ledger has forgotten the old one's keys.
+    moving: RwLock<Box<[Box<str>]>>,
 }
 
 /// What is known of a key at an origin.
@@ -71,7 +73,28 @@ impl Book {
             permits: Arc::new(Semaphore::new(PERMITS)),
             silence: Mutex::default(),
             turn: Mutex::new(()),
+            moving: RwLock::default(),
         }
+    }
+
+    /// A new book for the same ledger: of the keys that it has of these origins nothing follows
+    /// until [`Self::has_moved`].
+    pub(crate) fn moving(&self, origins: &[Box<str>]) -> Self {
+        Self {
+            moving: RwLock::new(origins.into()),
+            ..Self::new(Arc::clone(&self.ledger))
+        }
+    }
+
+    /// The ledger has forgotten them.
+    pub(crate) fn has_moved(&self) {
+        *self.moving.write().unwrap_or_else(PoisonError::into_inner) = Box::default();
+    }
+
+    /// Whether what the ledger has of an origin is of another place.
+    pub(crate) fn is_moving(&self, origin: &str) -> bool {
+        let moving = self.moving.read().unwrap_or_else(PoisonError::into_inner);
+        moving.iter().any(|name| **name == *origin)
     }
 
     /// What is known of a key at each of these origins, in their order.

@@ -48,7 +48,7 @@ pub(crate) struct Withdrawals {
     places: Arc<[Box<str>]>,
     deletes: Deletes,
     rate: Rate,
-    brake: OnceCell<Mutex<Brake>>,
+    brake: Arc<OnceCell<Mutex<Brake>>>,
     glances: Glances,
     resolver: Resolver,
     book: Arc<Book>,
@@ -92,7 +92,7 @@ impl Withdrawals {
             places: places(route),
             deletes: route.deletes,
             rate: route.deletes_brake,
-            brake: OnceCell::new(),
+            brake: Arc::default(),
             glances: Glances::new(),
             resolver,
             book,
@@ -100,6 +100,16 @@ impl Withdrawals {
             tasks,
             metrics,
         })
+    }
+
+    /// The same for a route that was configured otherwise before. What it followed counts.
+    #[must_use]
+    pub(crate) fn after(mut self: Arc<Self>, before: &Self) -> Arc<Self> {
+        let is_same = self.rate == before.rate && self.uploads_to() == before.uploads_to();
+        if is_same && let Some(new) = Arc::get_mut(&mut self) {
+            new.brake = Arc::clone(&before.brake);
+        }
+        self
     }
 
     /// The withdrawal of a key, if the application has deleted it: then it must not be copied to
@@ -200,6 +210,9 @@ impl Withdrawals {
         };
         let withdrawal = self.withdrawal(&known);
         let follows = self.deletes == Deletes::Follow;
+        if withdrawal.is_none() && self.book.is_moving(self.uploads_to()) {
+            return Ruling::AsWalked;
+        }
         match &withdrawal {
             None if !matches!(known.first(), Some(Known::There { .. })) => {
                 return Ruling::AsWalked;

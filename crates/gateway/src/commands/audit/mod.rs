@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use migration::audit::{Against, Audit, Options, Report, Route, Verdict};
 use migration::{End, Named};
 use object::ObjectKey;
-use origin_resolver::GuardedOrigin;
+use origin_resolver::{GuardedOrigin, Names};
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
 
@@ -117,7 +117,9 @@ async fn audit(
     let homes = scope.homes.clone();
     let memory = Arc::new(Remembered::of(config, scope.clone()).await?);
     let leases = Leases::of(config, memory.held());
-    let origins = guard_origins(config, &TaskTracker::new(), |name| leases.observer(name))?;
+    let origins = guard_origins(config, &Names::new(), &TaskTracker::new(), |name| {
+        leases.observer(name)
+    })?;
     leases.pace(&origins);
     let origin = end(&origins, &leases, name).await?;
     let source = Source::of(&arguments.rows)?;

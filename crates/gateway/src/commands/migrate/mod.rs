@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use migration::{End, Journal, Migration, Named, Options, Pattern, Report, Selection, Shard};
 use object::ObjectKey;
-use origin_resolver::{GuardedOrigin, Kind};
+use origin_resolver::{GuardedOrigin, Kind, Names};
 use tokio_util::task::TaskTracker;
 
 use super::cli::Global;
@@ -98,7 +98,9 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
     }
     let remembered = Remembered::of(config, from, to).await?;
     let leases = Leases::of(config, remembered.held());
-    let origins = guard_origins(config, &TaskTracker::new(), |name| leases.observer(name))?;
+    let origins = guard_origins(config, &Names::new(), &TaskTracker::new(), |name| {
+        leases.observer(name)
+    })?;
     leases.pace(&origins);
     let (reading, comparing) = (leases.budget(from).await?, leases.budget(to).await?);
     let left = |granted: &Option<Granted>| granted.as_ref().map(|granted| granted.left_bytes);

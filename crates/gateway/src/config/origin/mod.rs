@@ -26,7 +26,7 @@ pub(super) use rewrite::unfit_prefix;
 const MAX_CONCURRENCY: usize = 128;
 
 /// One origin that is not retired.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Origin {
     /// What the resolver needs to read from it.
     pub settings: OriginSettings,

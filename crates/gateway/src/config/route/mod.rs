@@ -71,7 +71,7 @@ enum RawDeletes {
 }
 
 /// One route.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Its name; also the metrics label.
     pub name: Box<str>,

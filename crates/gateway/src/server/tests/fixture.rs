@@ -173,7 +173,7 @@ impl Running {
             })
         };
         let stop = CancellationToken::new();
-        let task = TaskTracker::new().spawn(server.run(service, stop.clone(), drain));
+        let task = TaskTracker::new().spawn(server.run(service, stop.clone(), move || drain));
         Self {
             address,
             stage,

@@ -170,8 +170,8 @@ impl Setup {
         self.cache.clone().unwrap_or_else(|| self.path("cache"))
     }
 
-    /// Any command with this configuration, which is written now.
-    fn command(&self, wrapper: &[impl AsRef<OsStr>], arguments: &[&str]) -> Command {
+    /// Writes its configuration, and returns where.
+    pub(crate) fn written(&self) -> PathBuf {
         let file = self.path("gateway.toml");
         let text = format!(
             "[server]\n{server}\n[server.limits]\n{limits}\n[admin]\nlisten = \"{admin}\"\n{operators}\n\
@@ -191,6 +191,12 @@ impl Setup {
         if !fs::read_to_string(&file).is_ok_and(|written| written == text) {
             fs::write(&file, text).unwrap();
         }
+        file
+    }
+
+    /// Any command with this configuration, which is written now.
+    fn command(&self, wrapper: &[impl AsRef<OsStr>], arguments: &[&str]) -> Command {
+        let file = self.written();
         let mut command = match wrapper {
             [] => Command::new(program()),
             [first, others @ ..] => {

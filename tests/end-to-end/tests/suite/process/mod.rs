@@ -12,6 +12,7 @@ mod memory;
 mod migrating;
 mod patience;
 pub(crate) mod raw;
+mod reloading;
 mod rows;
 mod secrets;
 mod starting;
