@@ -169,6 +169,7 @@ impl Gateway {
         let shared = Admin {
             app: Arc::clone(&app),
             accepting: Arc::clone(&accepting),
+            migrations: Arc::default(),
         };
         let commands = admin::router(shared.clone(), Authority::Socket);
         let router = admin::router(shared, Authority::Token(token));

@@ -8,6 +8,7 @@ mod exchange;
 mod keeping;
 mod lending;
 mod migrating;
+mod migrations;
 mod purge;
 mod rehearsal;
 mod tombstones;
@@ -15,6 +16,7 @@ mod withdrawn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::explain::explain;
+use crate::migrations::{MigrationStatus, Migrations};
 use object::ObjectKey;
 
 pub(crate) use authority::Authority;
@@ -41,6 +44,8 @@ pub(crate) struct Admin {
     pub(crate) app: Arc<App>,
     /// Whether viewers' connections are accepted.
     pub(crate) accepting: Arc<AtomicBool>,
+    /// What migrations have told of themselves.
+    pub(crate) migrations: Arc<Migrations>,
 }
 
 /// Everything the admin listener and the control socket answer.
@@ -78,6 +83,10 @@ pub(crate) fn router(admin: Admin, authority: Authority) -> Router {
             get(tombstones::list)
                 .put(tombstones::add)
                 .delete(tombstones::remove),
+        )
+        .route(
+            "/api/migrations",
+            get(migrations::list).post(migrations::tell),
         )
         .route("/api/withdrawn", get(withdrawn::list))
         .route(
@@ -125,6 +134,7 @@ async fn explain_url(State(admin): State<Admin>, Query(asked): Query<Asked>) -> 
 struct Status {
     version: &'static str,
     origins: Vec<OriginStatus>,
+    migrations: Vec<MigrationStatus>,
 }
 
 #[derive(Serialize)]
@@ -157,5 +167,6 @@ async fn status(State(admin): State<Admin>) -> Json<Status> {
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         origins: origins.collect(),
+        migrations: admin.migrations.status(Instant::now()),
     })
 }

@@ -17,3 +17,4 @@ mod secrets;
 mod starting;
 mod stopping;
 mod storage;
+mod telling;
