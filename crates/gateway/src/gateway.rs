@@ -176,6 +176,7 @@ impl Gateway {
             live: Arc::clone(&live),
             accepting: Arc::clone(&accepting),
             reloading: Arc::clone(&reloading),
+            migrations: Arc::default(),
         };
         let commands = admin::router(operated.clone(), Authority::Socket);
         let router = admin::router(operated, Authority::Token(reloading.token()));

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Failed(Exception):
@@ -68,15 +68,15 @@ class Process:
                          f"{self.child.returncode}: {said}")
         return True
 
-    def listening(self, port):
+    def listening(self, port, patience=PATIENCE):
         until(f"{self.command[0]} listens on port {port} (see {self.log})",
-              lambda: self.must_run() and listens(port))
+              lambda: self.must_run() and listens(port), patience)
 
     def stop(self):
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
             try:
-                self.child.wait(20)
+                self.child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 pass
         try:

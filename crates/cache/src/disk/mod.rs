@@ -29,6 +29,7 @@ mod purges;
 mod purging;
 mod queue;
 mod rows;
+mod settings;
 mod sheet;
 mod sourced;
 mod stat;
@@ -42,7 +43,6 @@ mod writer;
 mod tests;
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -63,6 +63,7 @@ pub(crate) use facts::{FirstBytes, Row, RowChange, SliceAt, SliceRow, VersionFac
 pub use facts::{Purge, Purged, Usage};
 pub use offline::{purge_offline, sourced, stat, verify};
 pub(crate) use pins::{Pin, Pins};
+pub use settings::DiskSettings;
 pub use sourced::Sourced;
 pub use stat::{SpaceStat, Stat};
 pub use verify::{Verified, VerifyProgress};
@@ -81,22 +82,6 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(30);
 /// How long closing may take; what stops a process often gives it ten seconds.
 const CLOSED_WITHIN: Duration = Duration::from_secs(8);
 const CLOSED_LOOK: Duration = Duration::from_millis(2);
-
-/// How the disk is used.
-#[derive(Debug, Clone)]
-pub struct DiskSettings {
-    /// Where everything lies. Made if it is not there.
-    pub directory: PathBuf,
-    /// The most it takes, in allocated bytes, with the index and directories.
-    pub max_size_bytes: u64,
-    /// What is left free on its file system for others, in bytes; by default 2 GB, or a twentieth
-    /// if that is more.
-    pub min_free_bytes: Option<u64>,
-    /// What nobody asked for during this long goes. Orphans stay.
-    pub inactive: Duration,
-    /// The most content files. A twentieth of the file system's inodes is left free in any case.
-    pub max_files: Option<u64>,
-}
 
 /// One disk cache, whether it can be used at the moment or not.
 pub(crate) struct Disk {

@@ -8,6 +8,7 @@ mod exchange;
 mod keeping;
 mod lending;
 mod migrating;
+mod migrations;
 mod purge;
 mod rehearsal;
 mod reload;
@@ -16,6 +17,7 @@ mod withdrawn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, FromRef, Query, State};
 use axum::http::{StatusCode, header};
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::explain::explain;
 use crate::live::Live;
+use crate::migrations::{MigrationStatus, Migrations};
 use crate::reloading::Reloading;
 use object::ObjectKey;
 
@@ -45,6 +48,8 @@ pub(crate) struct Operated {
     /// Whether viewers' connections are accepted.
     pub(crate) accepting: Arc<AtomicBool>,
     pub(crate) reloading: Arc<Reloading>,
+    /// What migrations have told of themselves.
+    pub(crate) migrations: Arc<Migrations>,
 }
 
 /// The same for one request.
@@ -52,6 +57,7 @@ pub(crate) struct Operated {
 pub(crate) struct Admin {
     pub(crate) app: Arc<App>,
     pub(crate) accepting: Arc<AtomicBool>,
+    pub(crate) migrations: Arc<Migrations>,
 }
 
 impl FromRef<Operated> for Admin {
@@ -59,6 +65,7 @@ impl FromRef<Operated> for Admin {
         Self {
             app: operated.live.app(),
             accepting: Arc::clone(&operated.accepting),
+            migrations: Arc::clone(&operated.migrations),
         }
     }
 }
@@ -100,6 +107,10 @@ pub(crate) fn router(operated: Operated, authority: Authority) -> Router {
                 .delete(tombstones::remove),
         )
         .route("/api/reload", post(reload::reload))
+        .route(
+            "/api/migrations",
+            get(migrations::list).post(migrations::tell),
+        )
         .route("/api/withdrawn", get(withdrawn::list))
         .route(
             "/api/rehearsal",
@@ -146,6 +157,7 @@ async fn explain_url(State(admin): State<Admin>, Query(asked): Query<Asked>) -> 
 struct Status {
     version: &'static str,
     origins: Vec<OriginStatus>,
+    migrations: Vec<MigrationStatus>,
 }
 
 #[derive(Serialize)]
@@ -178,5 +190,6 @@ async fn status(State(admin): State<Admin>) -> Json<Status> {
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         origins: origins.collect(),
+        migrations: admin.migrations.status(Instant::now()),
     })
 }

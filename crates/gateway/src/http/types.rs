@@ -97,6 +97,9 @@ impl Presentation {
 
 /// Whether the stored type says nothing, so that looking at the content is worth while.
 pub fn is_generic(stored: Option<&str>) -> bool {
+    if stored.and_then(as_listed).is_some() {
+        return false;
+    }
     stored.and_then(essence).is_none_or(|essence| {
         GENERIC
             .iter()
@@ -112,6 +115,9 @@ pub fn present(
     first_bytes: Option<&[u8]>,
     inline_types: &[String],
 ) -> Presentation {
+    if let Some(safe) = stored.and_then(as_listed) {
+        return Presentation::inline(HeaderValue::from_static(safe));
+    }
     if let Some(stored) = stored
         && let Some(essence) = essence(stored)
     {
@@ -135,6 +141,11 @@ pub fn present(
         content_type: HeaderValue::from_static(DOWNLOAD),
         attachment: true,
     }
+}
+
+/// A safe type that is written as on the list, as most are: nothing of it is to be looked at.
+fn as_listed(stored: &str) -> Option<&'static str> {
+    SAFE.iter().find(|safe| **safe == stored).copied()
 }
 
 fn is_safe(essence: &str) -> bool {

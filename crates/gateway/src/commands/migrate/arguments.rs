@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use migration::{Shard, Share};
+use url::Url;
 
 use crate::commands::rows::Rows;
 
@@ -60,6 +61,11 @@ pub struct MigrateArguments {
     /// How each copy is verified.
     #[arg(long, value_enum, default_value_t)]
     pub verify: Verification,
+    /// Tell the gateway whose admin listener this is how far it is, for its page and
+    /// `/api/migrations`: `http://10.0.0.5:9090`. It must have these origins, and admin.token as
+    /// here. A gateway with the same state directory is told without asking.
+    #[arg(long, value_name = "URL")]
+    pub progress_to: Option<Url>,
     /// Only one of several equal shares of the keys, such as `2/4`.
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,

@@ -8,6 +8,7 @@ mod arguments;
 mod inventory;
 mod remembered;
 mod shown;
+mod telling;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::routes::Routes;
 use crate::targets::{Otherwise, targets};
 pub use arguments::{MigrateArguments, Verification};
 use remembered::Remembered;
+use telling::Telling;
 
 /// It could not be done.
 const UNABLE: u8 = 2;
@@ -40,7 +42,7 @@ pub(super) async fn run(global: &Global, arguments: MigrateArguments) -> anyhow:
     let Ok(loaded) = report::load_or_report(global) else {
         return Ok(ExitCode::from(UNABLE));
     };
-    match migrate(&loaded.config, arguments).await {
+    match Box::pin(migrate(&loaded.config, arguments)).await {
         Ok(report) => {
             if global.json {
                 print_json(&report);
@@ -97,6 +99,7 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
         named.file = Arc::new(file);
     }
     let remembered = Remembered::of(config, from, to).await?;
+    let telling = Telling::of(config, &arguments, &remembered)?;
     let leases = Leases::of(config, remembered.held());
     let origins = guard_origins(config, &Names::new(), &TaskTracker::new(), |name| {
         leases.observer(name)
@@ -113,7 +116,9 @@ async fn migrate(config: &Config, arguments: MigrateArguments) -> anyhow::Result
     let report = tokio::select! {
         report = migration.run(journal) => report,
         () = shown::show(&progress) => unreachable!("it shows until it is dropped"),
+        () = telling.go_on(&progress) => unreachable!("it tells until it is dropped"),
     };
+    telling.end(&progress, &report).await;
     leases.settle().await;
     Ok(report?)
 }
