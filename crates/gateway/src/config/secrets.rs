@@ -67,17 +67,22 @@ pub(super) fn read(
 
 /// A path, but not what may be the secret itself, written where its file's name belongs.
 fn shown(file: &str) -> &str {
-    let is_path = ["/", "./", "../"]
+    if is_path(file) { file } else { "[hidden]" }
+}
+
+fn is_path(file: &str) -> bool {
+    ["/", "./", "../"]
         .iter()
-        .any(|start| file.starts_with(start));
-    if is_path { file } else { "[hidden]" }
+        .any(|start| file.starts_with(start))
 }
 
 fn from_file(path: &str, findings: &mut Findings) -> Result<SecretString, String> {
-    findings.depends_on(path);
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
+    let found = std::fs::metadata(path);
+    // The files are named where they are watched; what may be the secret itself is not.
+    if found.is_ok() || is_path(path) {
+        findings.depends_on(path);
+    }
+    let length = found.map_err(|error| error.to_string())?.len();
     if length > MAX_BYTES {
         return Err(format!("{length} bytes are too many for a secret"));
     }

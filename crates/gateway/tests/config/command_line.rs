@@ -166,13 +166,22 @@ fn help_teaches() {
         "explain",
         "origin",
         "health",
+        "reload",
         "First steps",
         "--json",
     ] {
         assert!(ran.out.contains(word), "{word} is not in:\n{}", ran.out);
     }
     assert!(!ran.out.contains("config-schema"));
-    for command in ["serve", "check", "explain", "health", "completions", "man"] {
+    for command in [
+        "serve",
+        "check",
+        "explain",
+        "health",
+        "reload",
+        "completions",
+        "man",
+    ] {
         let help = plain(&[command, "--help"]).out;
         assert!(help.contains("Examples:"), "{command}:\n{help}");
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::harness::{Gateway, PATIENCE, Setup, route, web};
+use super::harness::{Gateway, PATIENCE, Setup, directory, route, web};
 
 const TOKEN: &str = "token-of-this-test";
 
@@ -388,4 +388,65 @@ async fn a_name_that_means_another_place_withdraws_nothing() {
         asked,
         "it is not the origin any more"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_goes_on_through_reloads_and_its_copies_are_known_afterwards() {
+    let (old, gate, keys) = (Faulty::start().await, Gate::new(), ["a.bin", "b.bin"]);
+    let room = tempfile::tempdir().unwrap();
+    let at = |name: &str| room.path().join(name);
+    fs::create_dir(at("new")).unwrap();
+    fs::write(at("new/.media-gateway"), b"").unwrap();
+    fs::write(at("keys"), keys.join("\n")).unwrap();
+    for key in keys {
+        old.put(key, vec![1; 300_000]);
+        old.fault(On::key(key), Fault::HoldAfter(100_000, gate.clone()));
+    }
+    let new = directory("new", &at("new"));
+    let new = new.replace("marker = \"\"", "writable = true\nmin_free = \"1 MB\"");
+    let old_is = |state: &str| {
+        let old = web("old", &old.base_url()) + &format!("state = \"{state}\"\n");
+        old + &new + &route(&["new", "old"])
+    };
+    let setup = Setup::new(old_is("active"));
+    let mut gateway = setup.start().await;
+    let changes = async {
+        let copies = async {
+            while old.body_bytes_sent() < 100_000 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(PATIENCE, copies).await.expect("it copies");
+        let file = setup.path("gateway.toml");
+        for state in ["active", "rehearsal", "active"].windows(2) {
+            let text = fs::read_to_string(&file).unwrap();
+            let states = [state[0], state[1]].map(|state| format!("state = \"{state}\""));
+            fs::write(&file, text.replace(&states[0], &states[1])).unwrap();
+            gateway.signal(Signal::HUP);
+            let change = format!("origins.old: {} instead of {}", state[1], state[0]);
+            gateway.logged(&change).await;
+        }
+        gate.open();
+    };
+    let keys_file = at("keys");
+    let arguments = ["migrate", "--from", "old", "--to", "new", "--keys"];
+    let arguments = [&arguments[..], &[keys_file.to_str().unwrap()]].concat();
+    let (output, ()) = tokio::join!(setup.run(&arguments), changes);
+    assert!(output.status.success(), "{output:?}");
+    let status = gateway.operators("/api/status").await.text();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["migrations"][0]["end"], "complete", "{status}");
+
+    let exported = setup.run(&["state", "export", "-"]).await;
+    let exported = String::from_utf8(exported.stdout).unwrap();
+    assert_eq!(exported.matches("\"by\":\"migration\"").count(), 2);
+
+    let setup = setup.with_others(old_is("retired"));
+    reloads(&setup).await;
+    for key in keys {
+        assert_eq!(
+            gateway.get(&format!("/{key}")).await.headers["x-origin"],
+            "new"
+        );
+    }
 }
