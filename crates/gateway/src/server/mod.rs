@@ -40,7 +40,6 @@ use crate::config::Limits;
 use accept::Acceptor;
 use clients::Place;
 use connection::{End, Shared};
-use rules::Open;
 
 /// How long aborted connections are waited for.
 const AFTER_ABORT: Duration = Duration::from_secs(1);
@@ -131,7 +130,7 @@ impl Server {
                 })
                 .collect(),
         );
-        let begin = |tcp, peer: SocketAddr, place: Open| {
+        let begin = |tcp, peer: SocketAddr| {
             let rules = self.rules.rules();
             let client = rules.clients.as_ref();
             let Ok(client) =
@@ -148,8 +147,9 @@ impl Server {
                 clients: rules.clients.clone(),
             };
             let (service, ends) = (service.clone(), Arc::clone(&ends));
+            let open = self.rules.place();
             tasks.spawn(async move {
-                let _held = (place, client);
+                let _held = (open, client);
                 let stop = shared.stop.clone();
                 match connection::serve(tcp, peer, service, shared).await {
                     End::Aborted => ends.aborted.fetch_add(1, Ordering::Relaxed),
@@ -162,9 +162,9 @@ impl Server {
         };
         let accept = async {
             loop {
-                let place = self.rules.place().await;
+                self.rules.room().await;
                 let (tcp, peer) = acceptor.next().await;
-                begin(tcp, peer, place);
+                begin(tcp, peer);
             }
         };
         tokio::select! {
@@ -173,8 +173,8 @@ impl Server {
             () = accept => {}
         }
         for (tcp, peer) in acceptor.last() {
-            if let Some(place) = self.rules.try_place() {
-                begin(tcp, peer, place);
+            if self.rules.has_room() {
+                begin(tcp, peer);
             }
         }
         tasks.close();

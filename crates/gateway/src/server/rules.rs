@@ -60,23 +60,22 @@ impl Changeable {
         self.rules.load_full()
     }
 
-    /// Waits for a place.
-    pub(super) async fn place(&self) -> Open {
-        loop {
-            if let Some(place) = self.try_place() {
-                return place;
-            }
+    /// Waits for room. Only whoever accepts takes any, so that it stays.
+    pub(super) async fn room(&self) {
+        while !self.has_room() {
             self.room.notified().await;
         }
     }
 
-    /// A place, if there is one. Only whoever accepts asks for any.
-    pub(super) fn try_place(&self) -> Option<Open> {
-        let most = self.rules.load().limits.connections;
-        (self.open.load(Ordering::Acquire) < most).then(|| {
-            self.open.fetch_add(1, Ordering::Relaxed);
-            Open(self.clone())
-        })
+    /// Whether one more connection may be open.
+    pub(super) fn has_room(&self) -> bool {
+        self.open.load(Ordering::Acquire) < self.rules.load().limits.connections
+    }
+
+    /// The place of a connection that was accepted.
+    pub(super) fn place(&self) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
     }
 }
 
