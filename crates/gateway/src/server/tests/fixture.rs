@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
-use crate::server::{Drained, Ended, Peer, Server, object_body};
+use crate::server::{Changeable, Drained, Ended, Peer, Server, object_body};
 
 /// Long enough that a busy machine does not fail a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,6 +136,7 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) stage: Arc<Stage>,
     pub(super) connections: Arc<AtomicUsize>,
+    pub(super) rules: Changeable,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Drained>,
 }
@@ -164,6 +165,7 @@ impl Running {
         );
         let server = set(server.unwrap());
         let address = server.local_addresses()[0];
+        let rules = server.changeable();
         let stage = Arc::new(Stage::default());
         let service = {
             let stage = Arc::clone(&stage);
@@ -178,6 +180,7 @@ impl Running {
             address,
             stage,
             connections,
+            rules,
             stop,
             task,
         }

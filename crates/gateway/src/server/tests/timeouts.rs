@@ -115,3 +115,22 @@ async fn connections_beyond_the_cap_wait_and_are_served() {
     drop(first);
     assert_eq!(third.answer().await.status, 200);
 }
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_has_one_once_the_limit_is_raised() {
+    let mut limits = limits();
+    limits.connections = 1;
+    let server = Running::start(&limits);
+    let mut first = server.connect().await;
+    first.send(&get("/")).await;
+    first.answer().await;
+    let mut second = server.connect().await;
+    second.send(&get("/")).await;
+    let early = tokio::time::timeout(SHORT, second.0.readable()).await;
+    assert!(early.is_err(), "a second connection is served beside one");
+    limits.connections = 2;
+    server.rules.change(&limits, &[]);
+    assert_eq!(second.answer().await.status, 200);
+    first.send(&get("/")).await;
+    assert_eq!(first.answer().await.status, 200);
+}
