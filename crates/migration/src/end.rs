@@ -3,7 +3,7 @@
 //! Adds nothing to [`GuardedOrigin`] but names for what a migration wants of it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use object::{ByteRange, ObjectHead, ObjectKey, Part, Validator};
 use origin_resolver::{
@@ -14,6 +14,10 @@ use origin_resolver::{
 use crate::difference::Seen;
 use crate::fingerprint::Mark;
 use crate::reading;
+
+/// How long what was read waits for a target that is left alone: as long as that lasts at most
+/// until it is tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where objects are copied from, or to.
 #[derive(Clone)]
@@ -165,7 +169,11 @@ impl End {
     /// Stores an object.
     pub(crate) async fn put(&self, put: Put) -> Result<Stored, PutError> {
         // What is read is slowed down, and that is the same bytes.
-        self.origin.put(put, &Means::default()).await
+        let means = Means {
+            patience: PATIENCE,
+            ..Means::default()
+        };
+        self.origin.put(put, &means).await
     }
 
     /// Deletes a copy that was just made, and nothing that took its place.

@@ -88,7 +88,7 @@ impl Estimate {
 
 /// An object up to this size is stored by one request.
 const SINGLE_BYTES: u64 = 64 * 1024 * 1024;
-const PART_BYTES: u64 = 16 * 1024 * 1024;
+const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// Parts are larger where there would be more of them (Amazon S3 User Guide, "Multipart upload
 /// limits").
 const MOST_PARTS: u64 = 10_000;
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_held_is_the_object_or_a_part_of_it() {
         let held = [0, 1, 8 * MIB, 64 * MIB, 65 * MIB, 1 << 40].map(held_mib);
-        assert_eq!(held, [0, 1, 8, 64, 16, 105]);
+        assert_eq!(held, [0, 1, 8, 64, 8, 105]);
     }
 
     proptest! {

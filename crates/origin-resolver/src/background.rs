@@ -27,7 +27,10 @@ impl GuardedOrigin {
     /// This kind cannot be listed, or it did not work.
     pub async fn list(&self, prefix: &str, after: Option<Cursor>) -> Result<Page, Failure> {
         let own = self.own_prefix(prefix);
-        let page = self.store()?.list(&own, after, &Background(self)).await?;
+        let page = self
+            .store()?
+            .list(&own, after, &Background::of(self))
+            .await?;
         let mut routed = Page {
             next: page.next,
             unfit: page.unfit,
@@ -68,7 +71,11 @@ impl GuardedOrigin {
             put.body = bandwidth.slowed(put.body);
         }
         let store = self.store().map_err(PutError::Refused)?;
-        store.put(put, &Background(self)).await
+        let turns = Background {
+            origin: self,
+            patience: means.patience,
+        };
+        store.put(put, &turns).await
     }
 
     /// Deletes what the route's key names; see [`Store::delete`].
@@ -77,7 +84,9 @@ impl GuardedOrigin {
     /// This kind cannot be written, or it did not work.
     pub async fn delete(&self, key: &ObjectKey, only: Option<&str>) -> Result<Erased, Failure> {
         let own = self.spelled(key)?;
-        self.store()?.delete(&own, only, &Background(self)).await
+        self.store()?
+            .delete(&own, only, &Background::of(self))
+            .await
     }
 
     /// Asks for an object in order to copy it, and tries again later where that may help. Nothing
@@ -232,33 +241,56 @@ impl GuardedOrigin {
     }
 }
 
+/// How often an origin that is left alone is looked at again.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// The turns of background work at one origin.
-struct Background<'a>(&'a GuardedOrigin);
+struct Background<'a> {
+    origin: &'a GuardedOrigin,
+    /// How long each waits while the origin is left alone.
+    patience: Duration,
+}
+
+impl<'a> Background<'a> {
+    fn of(origin: &'a GuardedOrigin) -> Self {
+        Self {
+            origin,
+            patience: Duration::ZERO,
+        }
+    }
+}
 
 impl Turns for Background<'_> {
     fn take(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async {
-            self.0.own_turn().await?;
-            self.0.shared_turn().await;
-            self.0.still_asked()
+            let until = Instant::now() + self.patience;
+            while let Err(failure) = self.origin.own_turn().await {
+                self.origin.still_asked()?;
+                if Instant::now() >= until {
+                    return Err(failure);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            self.origin.shared_turn().await;
+            self.origin.still_asked()
         })
     }
 
     fn over(&self, outcome: Result<(), &Failure>, tries: u32) -> Option<Duration> {
         let Err(failure) = outcome else {
-            self.0.note_answer();
+            self.origin.note_answer();
             return None;
         };
         // Nor is it the origin's failure that it has left the configuration.
-        if self.0.still_asked().is_err() {
+        if self.origin.still_asked().is_err() {
             return None;
         }
         // Who throttles what comes in the background may have nothing against viewers, and a disk
         // that is full can be read.
         if !matches!(failure.reason, Reason::Throttled | Reason::Disk) {
-            self.0.note_failure(failure);
+            self.origin.note_failure(failure);
         }
-        self.0.observer.unknown(failure);
+        self.origin.observer.unknown(failure);
         backoff::wait(failure, tries, chance())
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
@@ -42,6 +43,9 @@ pub struct Means {
     /// Bytes that will be read, as far as that is known before: an origin is not asked for what
     /// the budget does not have. It sends more than is taken from it before it can be stopped.
     pub expected_bytes: u64,
+    /// How long storing waits for an origin that is being left alone: what is to be stored may
+    /// have been paid for.
+    pub patience: Duration,
 }
 
 /// Bytes that were taken from a budget and are not read yet.

@@ -3,19 +3,56 @@
 //! It is held until the command ends, so nothing else can change it meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use http::Method;
 use migration::Forgetful;
+use serde::Serialize;
 use state::{StateDirectory, StateError};
 
+use super::report::complain;
 use crate::config::Config;
+use crate::control::{CallError, call};
 use crate::moved;
 
-/// Takes it, and what is known of the origins as they are now.
+/// A gateway that starts or ends holds the state and answers nobody. It is asked again so often,
+/// and so long after each time; another command may hold it for hours.
+const TRIES: u32 = 15;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes the state unless a gateway has it that answers this question.
 ///
 /// # Errors
-/// Another process has it, or it cannot be read.
-pub(super) async fn open(config: &Config) -> anyhow::Result<Arc<StateDirectory>> {
+/// The gateway refuses, or another process has the state and does not answer, or it cannot be
+/// read.
+pub(super) async fn unless_a_gateway_answers(
+    config: &Config,
+    path: &str,
+    question: &impl Serialize,
+) -> anyhow::Result<Option<Arc<StateDirectory>>> {
+    let why = "what must stay gone cannot be told";
+    for tries in 1.. {
+        match call(&config.state.directory, Method::POST, path, Some(question)).await {
+            Ok(_) => return Ok(None),
+            Err(CallError::NotRunning(_)) => {}
+            Err(error) => return Err(error).context(why),
+        }
+        match open(config).await? {
+            Err(error @ StateError::InUse { .. }) if tries < TRIES => {
+                if tries == 1 {
+                    complain(&format!("{error}; waiting for it"));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            opened => return opened.map(Some).context(why),
+        }
+    }
+    unreachable!("the last try returns")
+}
+
+/// Takes it, and what is known of the origins as they are now.
+async fn open(config: &Config) -> anyhow::Result<Result<Arc<StateDirectory>, StateError>> {
     let config = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let spaces = config.routes.iter().map(|route| &*route.cache_space);
@@ -23,7 +60,7 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Arc<StateDirectory>>
         moved::notice(&config, &state);
         Ok::<_, StateError>(Arc::new(state))
     });
-    opened.await?.context("what must stay gone cannot be told")
+    Ok(opened.await?)
 }
 
 /// Asks it, on a thread that may block.

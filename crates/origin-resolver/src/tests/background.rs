@@ -106,6 +106,25 @@ async fn an_origin_that_is_left_alone_gets_no_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_to_be_stored_waits_for_an_origin_that_is_left_alone() {
+    let (fake, origin) = place(settings("patient"));
+    fake.now_says(|_, _| unknown(Reason::ServerError));
+    for _ in 0..5 {
+        let _ = origin
+            .fetch(&key("a"), Part::Head, None, &Means::default())
+            .await;
+    }
+    assert!(!origin.standing().up);
+    let means = Means {
+        patience: Duration::from_secs(30),
+        ..Means::default()
+    };
+    let stored = origin.put(put("a"), &means).await;
+    assert!(stored.is_ok(), "{stored:?}");
+    assert!(origin.standing().up);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_storage_that_is_busy_is_asked_again_and_stays_trusted() {
     let (fake, origin) = place(settings("busy"));
     fake.shelf().fail((0..5).map(|_| throttled()));

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use futures_util::future::BoxFuture;
 use http::Method;
 use migration::Forgetful;
@@ -20,7 +19,7 @@ use crate::auditing::{
     StandingRow,
 };
 use crate::config::Config;
-use crate::control::{CallError, call};
+use crate::control::call;
 
 const RECALL: &str = "/api/audit/recall";
 const CACHED: &str = "/api/audit/cached";
@@ -42,25 +41,21 @@ pub(super) enum Remembered {
 impl Remembered {
     /// Finds out who has it.
     pub(super) async fn of(config: &Config, scope: Scope) -> anyhow::Result<Self> {
-        let directory = config.state.directory.clone();
         let nothing = RecallRequest {
             scope: scope.named(),
             keys: Vec::new(),
         };
-        match call(&directory, Method::POST, RECALL, Some(&nothing)).await {
-            Ok(_) => {
-                return Ok(Self::Beside {
-                    directory,
-                    scope: scope.named(),
-                });
-            }
-            Err(CallError::NotRunning(_)) => {}
-            Err(error) => return Err(error).context("what must stay gone cannot be told"),
-        }
-        Ok(Self::Alone {
-            state: alone::open(config).await?,
-            scope: Arc::new(scope),
-            cache: config.cache.directory.clone(),
+        let taken = alone::unless_a_gateway_answers(config, RECALL, &nothing).await?;
+        Ok(match taken {
+            None => Self::Beside {
+                directory: config.state.directory.clone(),
+                scope: scope.named(),
+            },
+            Some(state) => Self::Alone {
+                state,
+                scope: Arc::new(scope),
+                cache: config.cache.directory.clone(),
+            },
         })
     }
 

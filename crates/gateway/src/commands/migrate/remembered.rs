@@ -4,9 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use futures_util::future::BoxFuture;
-use http::Method;
 use migration::{Forgetful, Knowledge, Recalled, Verified};
 use object::ObjectKey;
 use serde::Serialize;
@@ -15,7 +13,7 @@ use state::StateDirectory;
 use super::super::alone;
 use crate::clock::unix_now;
 use crate::config::Config;
-use crate::control::{CallError, call, call_patiently};
+use crate::control::call_patiently;
 use crate::migrating::{CopyRow, Ends, LearnRequest, RecallRequest, RecalledRow};
 
 const RECALL: &str = "/api/migration/recall";
@@ -39,26 +37,22 @@ pub(super) enum Remembered {
 impl Remembered {
     /// Finds out who has it.
     pub(super) async fn of(config: &Config, from: &str, to: &str) -> anyhow::Result<Self> {
-        let directory = config.state.directory.clone();
         let nothing = RecallRequest {
             from: from.to_owned(),
             to: to.to_owned(),
             keys: Vec::new(),
         };
-        match call(&directory, Method::POST, RECALL, Some(&nothing)).await {
-            Ok(_) => {
-                return Ok(Self::Beside {
-                    directory,
-                    from: from.to_owned(),
-                    to: to.to_owned(),
-                });
-            }
-            Err(CallError::NotRunning(_)) => {}
-            Err(error) => return Err(error).context("what must stay gone cannot be told"),
-        }
-        Ok(Self::Alone {
-            state: alone::open(config).await?,
-            ends: Arc::new(Ends::of(from, to, &config.routes)),
+        let taken = alone::unless_a_gateway_answers(config, RECALL, &nothing).await?;
+        Ok(match taken {
+            None => Self::Beside {
+                directory: config.state.directory.clone(),
+                from: from.to_owned(),
+                to: to.to_owned(),
+            },
+            Some(state) => Self::Alone {
+                state,
+                ends: Arc::new(Ends::of(from, to, &config.routes)),
+            },
         })
     }
 

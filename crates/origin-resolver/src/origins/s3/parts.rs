@@ -22,7 +22,7 @@ use crate::origins::outgoing::{Pieces, Rope, other_bytes};
 use crate::origins::{head, xml};
 use crate::{Provider, Put, PutError, Stored, Turns};
 
-const PART_BYTES: u64 = 16 * 1024 * 1024;
+const PART_BYTES: u64 = 8 * 1024 * 1024;
 const MEBIBYTE: u64 = 1024 * 1024;
 /// S3's own limit.
 const MOST_PARTS: u64 = 10_000;

@@ -269,10 +269,7 @@ impl Journey {
         let buried = self.truth.keys(|_, file| file.life == Life::Buried);
         fs::write(&list, buried.join("\n")).unwrap();
         let list = list.to_str().unwrap();
-        let said = setup
-            .run(&["tombstone", "add", "--from", list, "--erase"])
-            .await;
-        assert!(said.status.success(), "seed {}: {said:?}", self.seed);
+        self.erase(setup, list).await;
         if self.roads == Roads::UploadsToNew {
             for _ in 0..5 {
                 let both = |_: &str, file: super::truth::File| {
@@ -286,6 +283,23 @@ impl Journey {
             let report = self.until_nothing_new(setup).await;
             assert_eq!(report["tally"]["withdrawn"]["objects"], 5, "{report}");
         }
+    }
+
+    /// Erases what a file names. What was out of reach a moment ago may still be left alone: then
+    /// the same command is given again, as it says itself.
+    async fn erase(&self, setup: &Setup, list: &str) {
+        let mut said = None;
+        for _ in 0..30 {
+            let output = setup
+                .run(&["tombstone", "add", "--from", list, "--erase"])
+                .await;
+            if output.status.success() {
+                return;
+            }
+            said = Some(output);
+            sleep(Duration::from_secs(1)).await;
+        }
+        panic!("seed {}: {said:?}", self.seed);
     }
 
     /// A viewer of each file.
