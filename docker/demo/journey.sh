@@ -16,7 +16,8 @@ trap 'exit 0' TERM INT
 upload() { # URL
     head -c 50000 /dev/urandom >"$picture"
     curl --silent --fail --max-time 5 --output /dev/null --aws-sigv4 aws:amz:us-east-1:s3 \
-        --user demo:not-a-secret --header 'Content-Type: image/webp' \
+        --user demo:not-a-secret --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \
+        --header 'Content-Type: image/webp' \
         --request PUT --data-binary "@$picture" "$1"
 }
 

