@@ -32,6 +32,18 @@ install_missing_bench_packages() {
     install_packages "${missing[@]}"
 }
 
+# What `tests/docker/run` makes images with, and runs several of them with.
+install_missing_container_packages() {
+    local missing=()
+    need_command docker docker.io
+    need_command mmdebstrap mmdebstrap
+    need_command strip binutils
+    if ! docker compose version >/dev/null 2>&1; then
+        need_command docker-compose docker-compose
+    fi
+    install_packages "${missing[@]}"
+}
+
 # install_packages PACKAGE...
 install_packages() {
     local missing=("$@")

@@ -1,0 +1,1 @@
+"""What is in `docker/`, tried on a real engine."""
