@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use bytes::Bytes;
-use futures_util::{Stream, stream as futures};
+use futures_util::{Stream, StreamExt, stream as futures};
 use http::Method;
 use serde::Serialize;
 use state::{Imported, StateDirectory, Taken};
@@ -120,8 +120,14 @@ async fn import(global: &Global, config: Config, file: &Path) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file in pieces. A thread of its own reads it, as far as the pieces are taken.
-fn chunks(mut from: impl Read + Send + 'static) -> impl Stream<Item = io::Result<Bytes>> {
+/// A file in pieces. Nothing is read before the first is asked for: standard input can be read
+/// once only, and where no gateway runs it is for somebody else.
+fn chunks(from: impl Read + Send + 'static) -> impl Stream<Item = io::Result<Bytes>> {
+    futures::once(async move { reading(from) }).flatten()
+}
+
+/// A thread of its own reads, as far as the pieces are taken.
+fn reading(mut from: impl Read + Send + 'static) -> impl Stream<Item = io::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(WAITING_PIECES);
     tokio::task::spawn_blocking(move || {
         loop {

@@ -115,3 +115,29 @@ async fn a_file_that_was_cut_is_not_taken_over() {
     let nowhere = setup.run(&["state", "export", "/nonexistent/file"]).await;
     assert_eq!(nowhere.status.code(), Some(1), "{nowhere:?}");
 }
+
+#[tokio::test]
+async fn what_comes_on_standard_input_is_taken_over_with_and_without_a_gateway() {
+    let origin = holding(&[]).await;
+    let setup = before(&origin);
+    let said = setup.run(&["tombstone", "add", "a.mp4"]).await;
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    let file = setup.path("state.jsonl");
+    let name = file.display().to_string();
+    let said = setup.run(&["state", "export", &name]).await;
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+
+    let import = ["state", "import", "-"];
+    let bare = before(&origin);
+    let output = bare.run_reading(&file, &import).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let gateway = bare.start().await;
+    assert_eq!(get(&gateway, "/a.mp4").await.status, 410);
+    gateway.stopped().await;
+
+    let serving = before(&origin);
+    let gateway = serving.start().await;
+    let output = serving.run_reading(&file, &import).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(get(&gateway, "/a.mp4").await.status, 410);
+}

@@ -218,9 +218,14 @@ impl Setup {
 
     /// Runs a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        ended(self.command(NAKED, arguments)).await
+    }
+
+    /// Runs a command to its end that finds this file on its standard input.
+    pub(crate) async fn run_reading(&self, file: &Path, arguments: &[&str]) -> Output {
         let mut command = self.command(NAKED, arguments);
-        let run = tokio::task::spawn_blocking(move || command.output().unwrap());
-        timeout(PATIENCE, run).await.expect("it ends").unwrap()
+        command.stdin(fs::File::open(file).unwrap());
+        ended(command).await
     }
 
     /// Begins a command that is to be killed.
@@ -481,4 +486,9 @@ pub(crate) fn directory(name: &str, root: &Path) -> String {
 /// One route for every host, which publishes everything.
 pub(crate) fn route(origins: &[&str]) -> String {
     format!("[[routes]]\nurl = \"/\"\nkeys = [\"\"]\norigins = {origins:?}\n")
+}
+
+async fn ended(mut command: Command) -> Output {
+    let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+    timeout(PATIENCE, run).await.expect("it ends").unwrap()
 }
