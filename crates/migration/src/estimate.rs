@@ -249,7 +249,7 @@ mod tests {
         let estimate = |verify| Estimate::new(&tally, verify, Some(MIB), true);
         let checksum = estimate(Verify::Checksum);
         assert_eq!(checksum.source_requests, 2);
-        assert_eq!(checksum.target_writes, 1 + 5 + 2);
+        assert_eq!(checksum.target_writes, 1 + 9 + 2);
         assert_eq!((checksum.target_reads, checksum.target_bytes), (0, 0));
         assert_eq!(checksum.time(), Some(Duration::from_secs(66)));
         let read = estimate(Verify::Read);
