@@ -27,7 +27,7 @@ use crate::place::Place;
 use crate::segment::first_part;
 use crate::slice::SLICE_BYTES;
 use crate::source::{Found, Keep, Opened, Opening, Source, Standing};
-use crate::version::Version;
+use crate::version::{Keepsake, Version};
 use crate::whole;
 
 /// A failure is shared with those who ask within this time, and no longer.
@@ -162,7 +162,31 @@ impl Cache {
         }
     }
 
+    /// The object, where nothing has to be waited for: all of its bytes are in memory, no more than
+    /// any reader may hold, and something was left with it that fits. `fits` is told what, and the
+    /// origin; without its consent nothing is counted.
+    pub fn at_hand<T>(
+        &self,
+        space: &str,
+        key: &ObjectKey,
+        source: &Arc<dyn Source>,
+        fits: impl FnOnce(Keepsake, &str) -> Option<T>,
+    ) -> Option<(Held, T)> {
+        let entry = self.parts.memory.object(space, key)?;
+        let bytes = entry.bytes.as_ref()?;
+        let version = &entry.version;
+        if version.is_gone() || bytes.length() > whole::MOST_BYTES {
+            return None;
+        }
+        let fitting = fits(version.keepsake()?, &version.origin())?;
+        Some((self.held(entry, Tier::Memory, source), fitting))
+    }
+
     fn hit(&self, entry: Entry, tier: Tier, source: &Arc<dyn Source>) -> Answer {
+        Answer::Held(Box::new(self.held(entry, tier, source)))
+    }
+
+    fn held(&self, entry: Entry, tier: Tier, source: &Arc<dyn Source>) -> Held {
         let Entry { version, bytes } = entry;
         let bytes = bytes.filter(|bytes| bytes.length() <= whole::MOST_BYTES);
         let parts = &self.parts;
@@ -184,7 +208,7 @@ impl Cache {
             let place = &version.place;
             parts.disk.touch(&place.space, &place.key, version.number);
         }
-        Answer::Held(Box::new(Held {
+        Held {
             parts: Arc::clone(parts),
             source: Arc::clone(source),
             version,
@@ -193,7 +217,7 @@ impl Cache {
             collapsed: false,
             lease: None,
             trail: None,
-        }))
+        }
     }
 
     /// Opens on a task of its own, so that a leader whose client goes away holds up nobody.

@@ -15,7 +15,7 @@ use crate::region::{Attached, End};
 use crate::segment::{Plan, slice_start};
 use crate::slice::{SLICE_BYTES, Slice};
 use crate::source::{Found, Source};
-use crate::version::Version;
+use crate::version::{Keepsake, Version};
 use crate::whole;
 
 /// A small object's head waits so long for its bytes: most answers then have their whole body at
@@ -132,6 +132,19 @@ impl Held {
             absent += at - from;
         }
         absent
+    }
+
+    /// All of its bytes, where they are in memory and no more than any reader may hold.
+    pub fn at_hand(&self) -> Option<ObjectBody> {
+        let slice = self.bytes.clone()?;
+        let range = ByteRange::whole(self.version.total);
+        Some(whole::body(slice, Arc::clone(&self.version), range))
+    }
+
+    /// Leaves something with this version for those who answer with it after this, in the place of
+    /// what was left before. [`Cache::at_hand`](crate::Cache::at_hand) gives it back.
+    pub fn leave(&self, keepsake: Keepsake) {
+        self.version.leave(keepsake);
     }
 
     /// An origin was seen to have the same bytes, and is the one to be asked from now on.

@@ -45,3 +45,4 @@ pub use observer::{CacheError, CacheObserver, Evicted, Tier, Unobserved};
 pub use parts::Clock;
 pub use slice::{CHUNK_BYTES, SLICE_BYTES};
 pub use source::{Found, Keep, Known, Opened, Opening, Rest, Source, Standing};
+pub use version::Keepsake;

@@ -3,18 +3,23 @@
 //! S3-FIFO, so that a crawler that asks for everything once does not flush what is asked for all
 //! the time. Holds only copies: whatever is dropped here is on the disk or at an origin.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use object::ObjectKey;
 use quick_cache::sync::Cache;
-use quick_cache::{OptionsBuilder, Weighter};
+use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 
 use crate::place::Place;
 use crate::slice::{SLICE_BYTES, Slice};
 use crate::version::Version;
+use crate::whole;
 
 /// What an entry costs beside its bytes and its key, in bytes: the version with its strings, and
 /// the cache's own node.
 const OVERHEAD: u64 = 1024;
+/// What may be left with a version whose bytes are answered with at once, in bytes.
+const KEEPSAKE: u64 = 2048;
 /// An item must fit into one shard several times over, or it is refused in silence.
 const LEAST_SHARD: u64 = 16 * SLICE_BYTES;
 const MOST_SHARDS: u64 = 8;
@@ -25,10 +30,38 @@ pub(crate) struct Memory {
     takes_slices: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
     Object(Place),
     Slice(u64, u32),
+}
+
+/// A name to look for.
+#[derive(PartialEq, Eq, Hash)]
+enum Sought<'a> {
+    Object(&'a str, &'a str),
+    Slice(u64, u32),
+}
+
+impl Name {
+    fn sought(&self) -> Sought<'_> {
+        match self {
+            Self::Object(place) => Sought::Object(&place.space, place.key.as_str()),
+            Self::Slice(number, n) => Sought::Slice(*number, *n),
+        }
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sought().hash(state);
+    }
+}
+
+impl Equivalent<Name> for Sought<'_> {
+    fn equivalent(&self, name: &Name) -> bool {
+        *self == name.sought()
+    }
 }
 
 #[derive(Clone)]
@@ -53,11 +86,14 @@ impl Weighter<Name, Item> for Weight {
             Item::Object(entry) => entry.bytes.as_ref().map_or(0, Slice::length),
             Item::Slice(slice) => slice.length(),
         };
-        let name = match name {
-            Name::Object(place) => place.key.as_str().len(),
-            Name::Slice(..) => 0,
+        let (name, keepsake) = match name {
+            Name::Object(place) if (1..=whole::MOST_BYTES).contains(&bytes) => {
+                (place.key.as_str().len(), KEEPSAKE)
+            }
+            Name::Object(place) => (place.key.as_str().len(), 0),
+            Name::Slice(..) => (0, 0),
         };
-        OVERHEAD + (bytes + name) as u64
+        OVERHEAD + keepsake + (bytes + name) as u64
     }
 }
 
@@ -89,8 +125,8 @@ impl Memory {
     }
 
     /// The version of this name, unless it must not be used any more.
-    pub(crate) fn object(&self, place: &Place) -> Option<Entry> {
-        match self.cache.get(&Name::Object(place.clone())) {
+    pub(crate) fn object(&self, space: &str, key: &ObjectKey) -> Option<Entry> {
+        match self.cache.get(&Sought::Object(space, key.as_str())) {
             Some(Item::Object(entry)) if entry.version.life.is_good() => Some(entry),
             _ => None,
         }
@@ -105,8 +141,8 @@ impl Memory {
     /// Bytes of one slice of a version.
     pub(crate) fn slice(&self, version: &Version, n: u32) -> Option<Slice> {
         if version.total <= SLICE_BYTES {
-            let name = Name::Object(version.place.clone());
-            match self.cache.get(&name) {
+            let Place { space, key } = &version.place;
+            match self.cache.get(&Sought::Object(space, key.as_str())) {
                 Some(Item::Object(entry)) if entry.version.number == version.number => {
                     return entry.bytes;
                 }
@@ -115,7 +151,7 @@ impl Memory {
                 _ => {}
             }
         }
-        match self.cache.get(&Name::Slice(version.number, n)) {
+        match self.cache.get(&Sought::Slice(version.number, n)) {
             Some(Item::Slice(slice)) => Some(slice),
             _ => None,
         }

@@ -63,7 +63,7 @@ impl Parts {
                 bytes: None,
             })
         };
-        self.memory.object(place).or_else(in_use)
+        self.memory.object(&place.space, &place.key).or_else(in_use)
     }
 
     /// The version of this name, wherever it lies, unless it was deleted. What another request

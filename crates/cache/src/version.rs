@@ -2,6 +2,7 @@
 //!
 //! The bytes themselves lie in memory, on the disk, and in the windows of regions.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -64,8 +65,13 @@ pub(crate) struct Version {
     /// The check of what only a rehearsing or vanished origin has given.
     doubted: AtomicBool,
     touched: AtomicU32,
+    keepsake: Mutex<Option<Keepsake>>,
     live: Weak<Live>,
 }
+
+/// Something that whoever answers with a version has made of it and wants to find again; at most
+/// 2 KiB, for which the memory tier has room.
+pub type Keepsake = Arc<dyn Any + Send + Sync>;
 
 /// A place for a download.
 pub(crate) enum Start {
@@ -157,6 +163,7 @@ impl Version {
             next_check: AtomicU64::new(0),
             doubted: AtomicBool::new(false),
             touched: AtomicU32::new(0),
+            keepsake: Mutex::new(None),
             live: Arc::downgrade(live),
         }
     }
@@ -269,6 +276,14 @@ impl Version {
     pub(crate) fn touch(&self, hour: u32) -> bool {
         self.touched.load(Ordering::Relaxed) != hour
             && self.touched.swap(hour, Ordering::Relaxed) != hour
+    }
+
+    pub(crate) fn keepsake(&self) -> Option<Keepsake> {
+        self.keepsake.lock().clone()
+    }
+
+    pub(crate) fn leave(&self, keepsake: Keepsake) {
+        *self.keepsake.lock() = Some(keepsake);
     }
 
     pub(crate) fn slice0(&self) -> Option<SliceRow> {

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cache::{Answer, Cache, DiskSettings, Settings};
+use cache::{Answer, Cache, DiskSettings, Held, Settings};
 use http::HeaderValue;
 use object::{ObjectKey, Part};
 use origin_resolver::{BuildError, GuardedOrigin, Names, OriginObserver, build};
@@ -202,14 +202,7 @@ impl App {
         let cache = &keeping.cache;
         match cache.open(&route.space, key, &route.source, part).await {
             Answer::Held(held) => {
-                if let (Some(promotions), Some(target), true) = (
-                    &self.promotions,
-                    &route.config.promote_to,
-                    part != Part::Head,
-                ) && *held.origin() != **target
-                {
-                    promotions.offer(self, route, key);
-                }
+                self.offer(route, key, part, &held);
                 let trail = held.trail().map(Into::into);
                 (Ok(Located::Held(held)), trail)
             }
@@ -231,6 +224,18 @@ impl App {
                 Some((next, route)) => Box::pin(next.open(route, key, part)).await,
                 None => (Err(Unlocated::Unknown { retry_after }), Some(trail)),
             },
+        }
+    }
+
+    /// What is answered with is copied to where its route promotes, if it is not there.
+    pub(crate) fn offer(&self, route: &Arc<Route>, key: &ObjectKey, part: Part, held: &Held) {
+        if let (Some(promotions), Some(target), true) = (
+            &self.promotions,
+            &route.config.promote_to,
+            part != Part::Head,
+        ) && *held.origin() != **target
+        {
+            promotions.offer(self, route, key);
         }
     }
 

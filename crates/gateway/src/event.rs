@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 
 use crate::app::Route;
 use crate::http::respond::CacheResult;
@@ -18,8 +18,8 @@ use crate::server::Ended;
 pub(crate) struct Event {
     began: Instant,
     method: Method,
-    path: Box<str>,
-    client: Option<SocketAddr>,
+    uri: Uri,
+    client: SocketAddr,
     route: Option<Arc<Route>>,
     origin: Option<Arc<str>>,
     cache: CacheResult,
@@ -29,11 +29,11 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    pub(crate) fn begin(method: &Method, path: &str, client: Option<SocketAddr>) -> Self {
+    pub(crate) fn begin(method: &Method, uri: &Uri, client: SocketAddr) -> Self {
         Self {
             began: Instant::now(),
             method: method.clone(),
-            path: path.into(),
+            uri: uri.clone(),
             client,
             route: None,
             origin: None,
@@ -98,7 +98,7 @@ impl Drop for Event {
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
-            path = &*self.path,
+            path = self.uri.path(),
             status = status.map(|status| status.as_u16()),
             bytes,
             seconds = all.as_secs_f64(),
@@ -107,7 +107,7 @@ impl Drop for Event {
             origin = self.origin.as_deref(),
             cache = self.cache.metrics_label(),
             asked = self.trail.as_str(),
-            client = self.client.map(tracing::field::display),
+            client = %self.client,
             complete = complete && status.is_some(),
             error,
             "request"

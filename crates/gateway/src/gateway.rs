@@ -181,18 +181,16 @@ impl Gateway {
         let commands = admin::router(operated.clone(), Authority::Socket);
         let router = admin::router(operated, Authority::Token(reloading.token()));
         let answering = Arc::clone(&live);
-        let media = tower::service_fn(move |request: Request<Incoming>| {
-            let app = answering.app();
-            async move { Ok::<_, Infallible>(media::serve(app, request).await) }
-        });
-        let operators = tower::service_fn(move |request: Request<Incoming>| {
+        let media = move |peer, request| media::serve(answering.app(), peer, request);
+        let operators = move |_, request: Request<Incoming>| {
             let router = router.clone();
-            async move {
+            Box::pin(async move {
                 let answered: Result<Response<Body>, Infallible> =
                     router.oneshot(request.map(Body::new)).await;
-                answered
-            }
-        });
+                let Ok(response) = answered;
+                response
+            })
+        };
         let serve_media = async {
             let drain = || reloading.drain();
             let drained = public.run(media, stop.clone(), drain).await;

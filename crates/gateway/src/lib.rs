@@ -26,6 +26,7 @@ mod migrating;
 mod migrations;
 mod moved;
 mod posting;
+mod prepared;
 mod promotion;
 mod reloading;
 mod routes;

@@ -47,12 +47,7 @@ impl Located {
 
     pub(crate) fn result(&self) -> CacheResult {
         match self {
-            Self::Held(held) => match (held.served(), held.is_collapsed()) {
-                (Served::Hit, _) => CacheResult::Hit,
-                (Served::Stale, _) => CacheResult::Stale,
-                (Served::Miss, false) => CacheResult::Miss,
-                (Served::Miss, true) => CacheResult::Collapsed,
-            },
+            Self::Held(held) => result_of(held),
             Self::Passing(_) => CacheResult::Bypass,
         }
     }
@@ -71,5 +66,15 @@ impl Located {
             Self::Held(_) => None,
             Self::Passing(passing) => Some(passing.extent()),
         }
+    }
+}
+
+/// What the cache did for an object that is held.
+pub(crate) fn result_of(held: &Held) -> CacheResult {
+    match (held.served(), held.is_collapsed()) {
+        (Served::Hit, _) => CacheResult::Hit,
+        (Served::Stale, _) => CacheResult::Stale,
+        (Served::Miss, false) => CacheResult::Miss,
+        (Served::Miss, true) => CacheResult::Collapsed,
     }
 }

@@ -4,11 +4,15 @@
 //! are, `cache` and the origins behind it; what a header means, `http`; what an object is called,
 //! `describe`. It only puts them in order.
 
+use std::future::{Ready, ready};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use bytes::Bytes;
 use cache::{Held, Passing, Refused, Served};
+use futures_util::future::Either;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
@@ -24,7 +28,7 @@ use crate::http::request;
 use crate::http::respond::{self, CacheResult, Context, Refusal, Representation};
 use crate::located::Located;
 use crate::routes::{is_published, key_of};
-use crate::server::{Peer, object_body};
+use crate::server::{Ended, OnEnd, Outgoing, Sent};
 
 /// A client is told to come back after this, if no origin said when.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 5;
@@ -32,60 +36,106 @@ const LONGEST_RETRY_SECONDS: u64 = 120;
 /// An object that changes while it is answered is looked up anew, so often in all.
 const ATTEMPTS: u32 = 3;
 
-/// Answers one request.
-pub(crate) async fn serve(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+/// What is sent to a viewer.
+pub(crate) type Reply = Response<Sent<Sending>>;
+
+/// A reply that is there, or one that somebody has to bring something for.
+pub(crate) type Answering = Either<Ready<Reply>, Pin<Box<dyn Future<Output = Reply> + Send>>>;
+
+/// Answers one request: at once where that needs nothing but what is in memory.
+pub(crate) fn serve(app: Arc<App>, peer: SocketAddr, request: Request<Incoming>) -> Answering {
     let (parts, incoming) = request.into_parts();
-    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let mut event = Event::begin(&parts.method, parts.uri.path(), peer);
+    let mut event = Event::begin(&parts.method, &parts.uri, peer);
     let has_body = !incoming.is_end_stream();
     drop(incoming);
-    match answer(&app, &parts, has_body, &mut event).await {
-        Ok(answer) => answer.into_response(event),
+    let answered = match examine(&app, &parts, has_body, &mut event) {
+        Ok(Wanted::Object(route, key)) => {
+            let viewer = Viewer::new(&app, &route, &key, &parts);
+            match viewer.at_once(&parts.method, &mut event) {
+                Some(answered) => answered,
+                None => return Either::Right(Box::pin(wait(app, parts, route, key, event))),
+            }
+        }
+        Ok(Wanted::Nothing(head)) => Ok(Answer::without_body(head)),
+        Err(refusal) => Err(refusal),
+    };
+    Either::Left(ready(reply(answered, &parts.method, event)))
+}
+
+/// Answers a request that the cache or the origins must be asked for.
+async fn wait(
+    app: Arc<App>,
+    parts: Parts,
+    route: Arc<Route>,
+    key: ObjectKey,
+    mut event: Event,
+) -> Reply {
+    let viewer = Viewer::new(&app, &route, &key, &parts);
+    let answered = viewer.answer(&parts.method, &mut event).await;
+    reply(answered, &parts.method, event)
+}
+
+fn reply(answered: Result<Answer, Refusal>, method: &Method, mut event: Event) -> Reply {
+    match answered {
+        Ok(answer) => answer.into_reply(event),
         Err(refusal) => {
             let (head, text) = respond::refuse(&refusal);
-            let text = if parts.method == Method::HEAD {
-                Body::empty()
-            } else {
-                Body::from(text)
-            };
             event.answered(head.status);
-            Response::from_parts(head, text)
+            let text = match *method {
+                Method::HEAD => Bytes::new(),
+                _ => text.into(),
+            };
+            Response::from_parts(head, Sent::Text(text))
         }
     }
 }
 
 /// An answer that is not a refusal.
-struct Answer {
+pub(crate) struct Answer {
     head: http::response::Parts,
-    body: Option<Sending>,
+    body: Option<Going>,
 }
 
 /// A body on its way, within the number of bodies that are sent at one time.
-struct Sending {
+struct Going {
     body: ObjectBody,
     length: Option<u64>,
     permit: OwnedSemaphorePermit,
 }
 
-async fn answer(
-    app: &Arc<App>,
-    parts: &Parts,
-    has_body: bool,
-    event: &mut Event,
-) -> Result<Answer, Refusal> {
+/// What a body leaves when it has ended.
+pub(crate) struct Sending {
+    event: Event,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OnEnd for Sending {
+    fn ended(self, ended: Ended) {
+        self.event.ended(ended);
+    }
+}
+
+/// What a request asks for.
+enum Wanted {
+    Object(Arc<Route>, ObjectKey),
+    /// Only what may be asked.
+    Nothing(http::response::Parts),
+}
+
+fn examine(app: &App, parts: &Parts, has_body: bool, event: &mut Event) -> Result<Wanted, Refusal> {
     let asked = request::examine(parts)?;
     if has_body {
         return Err(Refusal::BodyNotAllowed);
     }
     if parts.method == Method::OPTIONS {
-        return Ok(Answer::without_body(respond::preflight()));
+        return Ok(Wanted::Nothing(respond::preflight()));
     }
-    let path = ObjectKey::decode(&asked.path).map_err(Refusal::BadKey)?;
+    let path = ObjectKey::decode(asked.path).map_err(Refusal::BadKey)?;
     let Some(place) = app.table.find(asked.host.as_deref(), &path) else {
         app.metrics.unrouted.inc();
         return Err(Refusal::Misdirected {
-            host: asked.host.unwrap_or_default(),
-            path: asked.path,
+            host: asked.host.unwrap_or_default().into_owned(),
+            path: asked.path.to_owned(),
         });
     };
     let route = &app.routes[place.route];
@@ -95,23 +145,7 @@ async fn answer(
         route.metrics.refused.inc();
         return Err(Refusal::KeyOutside);
     }
-    let viewer = Viewer {
-        app,
-        route,
-        key: &key,
-        headers: &parts.headers,
-        query: parts.uri.query(),
-    };
-    viewer.unless_gone()?;
-    let answered = if parts.method == Method::HEAD {
-        viewer.head(event).await
-    } else {
-        viewer.get(event).await
-    };
-    // What was deleted meanwhile is not sent; what is deleted from now on finds the body and cuts
-    // it.
-    viewer.unless_gone()?;
-    answered.or_else(|failed| viewer.settle(failed, event))
+    Ok(Wanted::Object(Arc::clone(route), key))
 }
 
 /// One request for one object.
@@ -148,8 +182,33 @@ impl From<Refused> for Failed {
     }
 }
 
+impl<'a> Viewer<'a> {
+    fn new(app: &'a Arc<App>, route: &'a Arc<Route>, key: &'a ObjectKey, parts: &'a Parts) -> Self {
+        Self {
+            app,
+            route,
+            key,
+            headers: &parts.headers,
+            query: parts.uri.query(),
+        }
+    }
+}
+
 impl Viewer<'_> {
-    fn unless_gone(&self) -> Result<(), Refusal> {
+    async fn answer(&self, method: &Method, event: &mut Event) -> Result<Answer, Refusal> {
+        self.unless_gone()?;
+        let answered = if *method == Method::HEAD {
+            self.head(event).await
+        } else {
+            self.get(event).await
+        };
+        // What was deleted meanwhile is not sent; what is deleted from now on finds the body and
+        // cuts it.
+        self.unless_gone()?;
+        answered.or_else(|failed| self.settle(failed, event))
+    }
+
+    pub(crate) fn unless_gone(&self) -> Result<(), Refusal> {
         if self.app.is_gone(&self.route.space, self.key) {
             return Err(Refusal::Gone);
         }
@@ -171,13 +230,11 @@ impl Viewer<'_> {
 
     async fn get(&self, event: &mut Event) -> Result<Answer, Failed> {
         // Before an origin is asked: what waits for origins is bounded by what may be sent.
-        let permit = Arc::clone(&self.app.bodies)
-            .try_acquire_owned()
-            .map_err(|_| Failed::Refused(Refusal::TooManyBodies))?;
+        let permit = self.permit()?;
         for _ in 0..ATTEMPTS {
             match self.get_once(event).await {
-                Ok((head, sending)) => {
-                    let body = sending.map(|(body, length)| Sending {
+                Ok((head, body)) => {
+                    let body = body.map(|(body, length)| Going {
                         body,
                         length,
                         permit,
@@ -189,6 +246,29 @@ impl Viewer<'_> {
             }
         }
         Err(Failed::Changed)
+    }
+
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(&self.app.bodies).try_acquire_owned();
+        permit.map_err(|_| Refusal::TooManyBodies)
+    }
+
+    /// An answer with all of an object's bytes.
+    pub(crate) fn sending(
+        &self,
+        head: http::response::Parts,
+        body: ObjectBody,
+        length: u64,
+    ) -> Result<Answer, Refusal> {
+        let body = Going {
+            body,
+            length: Some(length),
+            permit: self.permit()?,
+        };
+        Ok(Answer {
+            head,
+            body: Some(body),
+        })
     }
 
     /// What is answered where there is nothing to send.
@@ -300,7 +380,11 @@ impl Viewer<'_> {
         let context = self.context(&located, event);
         let parts = match wanted {
             Part::Range(_) => respond::partial(&context, &what, range),
-            Part::Head | Part::Whole => respond::ok(&context, &what),
+            Part::Head | Part::Whole => {
+                let parts = respond::ok(&context, &what);
+                self.prepare(&located, &parts.headers);
+                parts
+            }
         };
         Ok((parts, Some((bytes, Some(range.length())))))
     }
@@ -387,18 +471,21 @@ impl Answer {
         Self { head, body: None }
     }
 
-    fn into_response(self, mut event: Event) -> Response<Body> {
+    fn into_reply(self, mut event: Event) -> Reply {
         event.answered(self.head.status);
         let body = match self.body {
-            None => Body::empty(),
-            Some(Sending {
+            None => Sent::Text(Bytes::new()),
+            Some(Going {
                 body,
                 length,
                 permit,
-            }) => object_body(body, length, move |ended| {
-                drop(permit);
-                event.ended(ended);
-            }),
+            }) => {
+                let sending = Sending {
+                    event,
+                    _permit: permit,
+                };
+                Sent::Object(Outgoing::new(body, length, sending))
+            }
         };
         Response::from_parts(self.head, body)
     }

@@ -160,7 +160,8 @@ fn host_of(text: &str) -> Result<String, String> {
 }
 
 fn decode(path: &str) -> Result<String, String> {
-    ObjectKey::decode(path).map_err(|error| error.to_string())
+    let decoded = ObjectKey::decode(path).map_err(|error| error.to_string())?;
+    Ok(decoded.into_owned())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A key is parsed once, at the door; whoever holds one need not check it again. It is never
 //! normalised: `//x`, `null/x`, a leading or trailing slash all occur in real buckets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,13 +40,22 @@ impl ObjectKey {
         if text.len() > MAX_KEY_BYTES {
             return Err(InvalidKey::TooLong);
         }
-        if text.contains('\0') {
-            return Err(InvalidKey::Nul);
+        // One look at each byte: a key is read for every request.
+        let mut dots_only = true;
+        let mut segment_bytes = 0;
+        for byte in text.as_bytes() {
+            match byte {
+                0 => return Err(InvalidKey::Nul),
+                b'\\' => return Err(InvalidKey::Backslash),
+                b'/' if is_dots(dots_only, segment_bytes) => return Err(InvalidKey::DotSegment),
+                b'/' => (dots_only, segment_bytes) = (true, 0),
+                other => {
+                    dots_only &= *other == b'.';
+                    segment_bytes += 1;
+                }
+            }
         }
-        if text.contains('\\') {
-            return Err(InvalidKey::Backslash);
-        }
-        if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        if is_dots(dots_only, segment_bytes) {
             return Err(InvalidKey::DotSegment);
         }
         Ok(Self(text.into()))
@@ -64,8 +74,11 @@ impl ObjectKey {
     ///
     /// # Errors
     /// A broken percent escape, or bytes that are not UTF-8.
-    pub fn decode(encoded: &str) -> Result<String, InvalidKey> {
+    pub fn decode(encoded: &str) -> Result<Cow<'_, str>, InvalidKey> {
         let bytes = encoded.as_bytes();
+        if !bytes.contains(&b'%') {
+            return Ok(Cow::Borrowed(encoded));
+        }
         let broken = bytes.iter().enumerate().any(|(at, byte)| {
             *byte == b'%'
                 && !bytes
@@ -77,7 +90,6 @@ impl ObjectKey {
         }
         percent_decode_str(encoded)
             .decode_utf8()
-            .map(std::borrow::Cow::into_owned)
             .map_err(|_| InvalidKey::NotUtf8)
     }
 
@@ -94,10 +106,14 @@ impl ObjectKey {
 
     /// Whether a segment of the key is a name that the gateway keeps for its own files.
     pub fn is_reserved(&self) -> bool {
-        self.0
-            .split('/')
-            .any(|segment| segment.starts_with(RESERVED_NAME))
+        let mut segments = self.0.as_bytes().split(|byte| *byte == b'/');
+        segments.any(|segment| segment.starts_with(RESERVED_NAME.as_bytes()))
     }
+}
+
+/// `.` or `..`.
+fn is_dots(dots_only: bool, segment_bytes: usize) -> bool {
+    dots_only && (1..=2).contains(&segment_bytes)
 }
 
 impl fmt::Display for ObjectKey {
@@ -209,6 +225,12 @@ mod tests {
                 prop_assert_eq!(a == b, a.to_url_path() == b.to_url_path());
                 prop_assert_eq!(ObjectKey::from_url_path(&a.to_url_path()), Ok(a));
             }
+        }
+
+        #[test]
+        fn a_key_has_no_dot_segment_wherever_it_stands(text in "[./a]{1,12}") {
+            let has = text.split('/').any(|segment| matches!(segment, "." | ".."));
+            prop_assert_eq!(ObjectKey::parse(&text).is_err(), has, "{}", text);
         }
 
         #[test]

@@ -47,6 +47,15 @@ pub fn any(headers: &HeaderMap) -> bool {
     .any(|name| headers.contains_key(name))
 }
 
+/// Whether the request asks for anything but the whole as it is. One look at each name; a header of
+/// the same beginning that means nothing counts too.
+pub fn is_particular(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| {
+        let name = name.as_str();
+        name == "range" || name.starts_with("if-")
+    })
+}
+
 /// Evaluates in the order of RFC 9110 section 13.2.2, for GET and HEAD. `If-Range` is the
 /// business of [`range_stands`].
 pub fn evaluate(headers: &HeaderMap, current: &Current<'_>) -> Condition {

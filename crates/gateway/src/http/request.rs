@@ -3,6 +3,8 @@
 //! Queries, cookies and all other headers end here: nothing but the host and the path goes into
 //! a key. An `Upgrade` is not followed. A fragment does not get here: the parser drops it.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Uri, Version};
@@ -11,12 +13,12 @@ use super::respond::Refusal;
 
 /// The address of a proper request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Asked<'a> {
     /// Lower case, without a port and a closing dot; an IPv6 address stands in brackets. `None`
     /// where HTTP/1.0 sent none.
-    pub host: Option<String>,
+    pub host: Option<Cow<'a, str>>,
     /// As it came, percent-encoded; begins with a slash.
-    pub path: String,
+    pub path: &'a str,
 }
 
 /// Examines a request's head. A body that HTTP/2 sends without announcing its length does not
@@ -24,7 +26,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// How to answer a request that is not one for media.
-pub fn examine(parts: &Parts) -> Result<Asked, Refusal> {
+pub fn examine(parts: &Parts) -> Result<Asked<'_>, Refusal> {
     if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&parts.method) {
         return Err(Refusal::MethodNotAllowed);
     }
@@ -44,7 +46,7 @@ fn announces_body(headers: &HeaderMap) -> bool {
 
 /// The authority of the target wins over the header (RFC 9112 section 3.2.2), but a missing or
 /// doubled header is refused all the same: whoever stands in front may have believed it.
-fn host(parts: &Parts) -> Result<Option<String>, Refusal> {
+fn host(parts: &Parts) -> Result<Option<Cow<'_, str>>, Refusal> {
     let mut values = parts.headers.get_all(HOST).iter();
     let header = values.next();
     if values.next().is_some() {
@@ -76,7 +78,7 @@ fn host(parts: &Parts) -> Result<Option<String>, Refusal> {
 const BAD_HOST: Refusal = Refusal::BadRequest("that is not a host");
 
 /// The form in which routes know hosts; `None` where the text is no host, or one with a user.
-fn normal(authority: &str) -> Option<String> {
+fn normal(authority: &str) -> Option<Cow<'_, str>> {
     let end = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
@@ -85,12 +87,27 @@ fn normal(authority: &str) -> Option<String> {
     let (host, port) = authority.split_at(end);
     is_port(port).then_some(())?;
     if host.starts_with('[') {
-        return Some(url::Host::parse(host).ok()?.to_string());
+        return Some(url::Host::parse(host).ok()?.to_string().into());
     }
     let name = host.strip_suffix('.').unwrap_or(host);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let labels = name.len() <= 253 && name.split('.').all(|label| !label.is_empty());
-    (labels && name.bytes().all(plain)).then(|| name.to_ascii_lowercase())
+    let (mut label_bytes, mut is_lower) = (0, true);
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label_bytes == 0 => return None,
+            b'.' => label_bytes = 0,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label_bytes += 1,
+            b'A'..=b'Z' => (label_bytes, is_lower) = (label_bytes + 1, false),
+            _ => return None,
+        }
+    }
+    if label_bytes == 0 || name.len() > 253 {
+        return None;
+    }
+    Some(if is_lower {
+        name.into()
+    } else {
+        name.to_ascii_lowercase().into()
+    })
 }
 
 fn is_port(text: &str) -> bool {
@@ -101,7 +118,7 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-fn path(uri: &Uri) -> Result<String, Refusal> {
+fn path(uri: &Uri) -> Result<&str, Refusal> {
     if let Some(scheme) = uri.scheme_str()
         && !["http", "https"].contains(&scheme)
     {
@@ -117,7 +134,7 @@ fn path(uri: &Uri) -> Result<String, Refusal> {
     {
         return Err(Refusal::BadRequest("a path cannot hold that character"));
     }
-    Ok(path.to_owned())
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -137,18 +154,22 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn get(target: &str, fields: &[(&str, &str)]) -> Result<Asked, Refusal> {
-        examine(&head("GET", target, Version::HTTP_11, fields))
+    type Found = Result<(Option<String>, String), Refusal>;
+
+    fn examined(parts: &Parts) -> Found {
+        let Asked { host, path } = examine(parts)?;
+        Ok((host.map(Cow::into_owned), path.to_owned()))
     }
 
-    fn asked(host: Option<&str>, path: &str) -> Asked {
-        Asked {
-            host: host.map(str::to_owned),
-            path: path.to_owned(),
-        }
+    fn get(target: &str, fields: &[(&str, &str)]) -> Found {
+        examined(&head("GET", target, Version::HTTP_11, fields))
     }
 
-    fn is_bad(result: &Result<Asked, Refusal>) -> bool {
+    fn asked(host: Option<&str>, path: &str) -> (Option<String>, String) {
+        (host.map(str::to_owned), path.to_owned())
+    }
+
+    fn is_bad(result: &Found) -> bool {
         matches!(result, Err(Refusal::BadRequest(_)))
     }
 
@@ -222,7 +243,7 @@ mod tests {
     #[test]
     fn an_old_client_may_leave_the_host_out() {
         let parts = head("GET", "/a", Version::HTTP_10, &[]);
-        assert_eq!(examine(&parts), Ok(asked(None, "/a")));
+        assert_eq!(examined(&parts), Ok(asked(None, "/a")));
     }
 
     #[test]
@@ -237,7 +258,7 @@ mod tests {
 
     #[test]
     fn http2_needs_one_authority() {
-        let two = |target, fields: &[_]| examine(&head("GET", target, Version::HTTP_2, fields));
+        let two = |target, fields: &[_]| examined(&head("GET", target, Version::HTTP_2, fields));
         assert_eq!(two("https://A/x", &[]), Ok(asked(Some("a"), "/x")));
         assert!(two("https://a/x", &[("host", "A:443")]).is_ok());
         assert_eq!(two("/x", &[("host", "a")]), Ok(asked(Some("a"), "/x")));
@@ -248,7 +269,7 @@ mod tests {
     #[test]
     fn targets_that_are_no_path_are_refused() {
         let star = head("OPTIONS", "*", Version::HTTP_11, &[("host", "a")]);
-        assert!(is_bad(&examine(&star)));
+        assert!(is_bad(&examined(&star)));
         assert!(is_bad(&get("a.example:443", &[("host", "a")])));
         assert_eq!(get("/a#b", &[("host", "a")]), Ok(asked(Some("a"), "/a")));
     }
@@ -257,14 +278,14 @@ mod tests {
     fn only_reading_methods_are_served() {
         for method in ["GET", "HEAD", "OPTIONS"] {
             let parts = head(method, "/", Version::HTTP_11, &[("host", "a")]);
-            assert!(examine(&parts).is_ok(), "{method}");
+            assert!(examined(&parts).is_ok(), "{method}");
         }
         for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "PURGE", "get"] {
             let parts = head(method, "/", Version::HTTP_11, &[("content-length", "5")]);
-            assert_eq!(examine(&parts), Err(Refusal::MethodNotAllowed), "{method}");
+            assert_eq!(examined(&parts), Err(Refusal::MethodNotAllowed), "{method}");
         }
         let connect = head("CONNECT", "a:443", Version::HTTP_11, &[("host", "a")]);
-        assert_eq!(examine(&connect), Err(Refusal::MethodNotAllowed));
+        assert_eq!(examined(&connect), Err(Refusal::MethodNotAllowed));
     }
 
     #[test]

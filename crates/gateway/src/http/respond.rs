@@ -145,6 +145,18 @@ pub fn ok(context: &Context<'_>, what: &Representation) -> Parts {
     parts
 }
 
+/// The head of a hit as it was made before, at a later moment: only what the cache did and the age
+/// have changed.
+pub fn again(before: &HeaderMap, cache: CacheResult, age_seconds: u64) -> Parts {
+    let mut parts = Response::new(()).into_parts().0;
+    parts.headers = before.clone();
+    parts.headers.insert(AGE, age_seconds.into());
+    if cache != CacheResult::Hit {
+        note(&mut parts.headers, cache);
+    }
+    parts
+}
+
 /// 206 with one range, which holds at least one byte. The object's length is that of `what`, or
 /// the range's end where it is not known.
 pub fn partial(context: &Context<'_>, what: &Representation, range: ByteRange) -> Parts {
@@ -219,9 +231,7 @@ fn found(status: StatusCode, context: &Context<'_>, cache_control: &HeaderValue)
     let headers = &mut parts.headers;
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, cache_control.clone());
-    let cache = context.cache;
-    headers.insert(X_CACHE, HeaderValue::from_static(cache.label()));
-    headers.insert(CACHE_STATUS, HeaderValue::from_static(cache.status()));
+    note(headers, context.cache);
     if let Some(age) = context.age_seconds {
         headers.insert(AGE, age.into());
     }
@@ -230,6 +240,11 @@ fn found(status: StatusCode, context: &Context<'_>, cache_control: &HeaderValue)
         headers.insert(X_ORIGIN, origin);
     }
     parts
+}
+
+fn note(headers: &mut HeaderMap, cache: CacheResult) {
+    headers.insert(X_CACHE, HeaderValue::from_static(cache.label()));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(cache.status()));
 }
 
 fn describe(headers: &mut HeaderMap, what: &Representation) {

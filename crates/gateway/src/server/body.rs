@@ -1,4 +1,4 @@
-//! An object's body on its way out.
+//! An object's body on its way out, or a few words in its stead.
 //!
 //! Refuses to end cleanly before its time: a body that breaks off, or is shorter or longer than
 //! announced, ends in an error, which resets the connection or the stream.
@@ -6,7 +6,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
@@ -26,40 +25,91 @@ pub struct Ended {
     pub error: Option<BodyError>,
 }
 
-/// Sends an object's body, of `length` bytes where that is known.
-///
-/// `on_end` is called exactly once: at the end, at an error, or when the client goes away.
-pub fn object_body(
-    body: ObjectBody,
-    length: Option<u64>,
-    on_end: impl FnOnce(Ended) + Send + 'static,
-) -> Body {
-    Body::new(Outgoing {
-        body,
-        length,
-        rest: Bytes::new(),
-        bytes: 0,
-        on_end: Some(Box::new(on_end)),
-    })
+/// Is told of a body's end exactly once: at the end, at an error, or when the client goes away.
+pub trait OnEnd: Send + Unpin + 'static {
+    /// It has ended.
+    fn ended(self, ended: Ended);
 }
 
-struct Outgoing {
+impl<F: FnOnce(Ended) + Send + Unpin + 'static> OnEnd for F {
+    fn ended(self, ended: Ended) {
+        self(ended);
+    }
+}
+
+/// The body of an answer.
+pub enum Sent<E: OnEnd> {
+    /// A few words, or none.
+    Text(Bytes),
+    /// An object.
+    Object(Outgoing<E>),
+}
+
+impl<E: OnEnd> From<Bytes> for Sent<E> {
+    fn from(text: Bytes) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<E: OnEnd> http_body::Body for Sent<E> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Self::Text(text) if text.is_empty() => Poll::Ready(None),
+            Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Self::Object(object) => Pin::new(object).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Object(object) => object.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Self::Object(object) => object.size_hint(),
+        }
+    }
+}
+
+/// An object's body.
+pub struct Outgoing<E: OnEnd> {
     body: ObjectBody,
     length: Option<u64>,
     /// What is left of a chunk larger than a frame.
     rest: Bytes,
     bytes: u64,
-    on_end: Option<Box<dyn FnOnce(Ended) + Send>>,
+    on_end: Option<E>,
 }
 
-impl Outgoing {
+impl<E: OnEnd> Outgoing<E> {
+    /// Sends these bytes, of which there are `length` where that is known.
+    pub fn new(body: ObjectBody, length: Option<u64>, on_end: E) -> Self {
+        Self {
+            body,
+            length,
+            rest: Bytes::new(),
+            bytes: 0,
+            on_end: Some(on_end),
+        }
+    }
+
     fn is_complete(&self) -> bool {
         self.length == Some(self.bytes)
     }
 
     fn end(&mut self, complete: bool, error: Option<BodyError>) {
         if let Some(on_end) = self.on_end.take() {
-            on_end(Ended {
+            on_end.ended(Ended {
                 bytes: self.bytes,
                 complete,
                 error,
@@ -79,7 +129,7 @@ fn wrong_length(what: &str) -> BodyError {
     BodyError::new(Interruption::Protocol, what)
 }
 
-impl http_body::Body for Outgoing {
+impl<E: OnEnd> http_body::Body for Outgoing<E> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -126,7 +176,7 @@ impl http_body::Body for Outgoing {
     }
 }
 
-impl Drop for Outgoing {
+impl<E: OnEnd> Drop for Outgoing<E> {
     fn drop(&mut self) {
         let complete = self.is_complete();
         self.end(complete, None);
@@ -137,6 +187,7 @@ impl Drop for Outgoing {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use axum::body::Body;
     use futures_util::{StreamExt, stream};
     use http_body_util::BodyExt;
 
@@ -148,10 +199,9 @@ mod tests {
         let told = Told::default();
         let chunks = stream::iter(chunks).map(|size| Ok(Bytes::from(vec![b'x'; size])));
         let teller = Arc::clone(&told);
-        let body = object_body(ObjectBody::new(chunks), length, move |ended| {
-            teller.lock().unwrap().push(ended);
-        });
-        (body, told)
+        let on_end = move |ended| teller.lock().unwrap().push(ended);
+        let body = Outgoing::new(ObjectBody::new(chunks), length, on_end);
+        (Body::new(body), told)
     }
 
     async fn frames(body: &mut Body) -> Vec<Result<usize, axum::Error>> {

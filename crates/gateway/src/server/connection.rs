@@ -1,6 +1,5 @@
 //! One client's connection from its acceptance to its end.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -8,9 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
@@ -21,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::clients::Clients;
 use super::io::Socket;
 use super::phase::{Cut, Phase};
-use super::requests::Requests;
+use super::requests::{Requests, Service};
 use super::streams::Streams;
 use super::watch::Watch;
 use crate::config::Limits;
@@ -61,14 +57,12 @@ pub(super) enum End {
     Aborted,
 }
 
-pub(super) async fn serve<S>(tcp: TcpStream, peer: SocketAddr, service: S, shared: Shared) -> End
-where
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
+pub(super) async fn serve(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    service: impl Service,
+    shared: Shared,
+) -> End {
     let watch = Watch::new(&shared.limits);
     let builder = builder(
         &shared.limits,

@@ -5,13 +5,27 @@
 //! end of the connection. Behind a request with a body it stops looking; such a request is
 //! either the last of its connection or the administrator's.
 
-const LONGEST_NAME: usize = "transfer-encoding".len();
+use memchr::memchr;
+
+/// The longest name that matters, with its colon.
+const LONGEST_NAME: usize = "transfer-encoding:".len();
 
 /// How a request says where its body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
     Length,
     Coding,
+}
+
+impl Framing {
+    const ALL: [Self; 2] = [Self::Length, Self::Coding];
+
+    fn header(self) -> &'static [u8] {
+        match self {
+            Self::Length => b"content-length:",
+            Self::Coding => b"transfer-encoding:",
+        }
+    }
 }
 
 /// The heads on one connection, looked at as their bytes come.
@@ -22,7 +36,7 @@ pub(super) struct Heads {
     within: bool,
     framing: Option<Framing>,
     line_bytes: usize,
-    /// The line's beginning, in lower case.
+    /// The line's beginning.
     name: [u8; LONGEST_NAME],
     last: u8,
 }
@@ -30,22 +44,23 @@ pub(super) struct Heads {
 impl Heads {
     /// Looks at the next bytes, and spoils them where they must be refused.
     pub(super) fn inspect(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            if self.over {
+        let mut rest = bytes;
+        while !self.over && !rest.is_empty() {
+            let feed = memchr(b'\n', rest);
+            let (line, behind) = rest.split_at_mut(feed.unwrap_or(rest.len()));
+            if let Some(colon) = self.extend_line(line) {
+                return self.spoil(&mut line[colon]);
+            }
+            self.last = line.last().copied().unwrap_or(self.last);
+            let Some((feed, next)) = behind.split_first_mut() else {
                 return;
+            };
+            if self.last != b'\r' {
+                return self.spoil(feed);
             }
-            match *byte {
-                b'\n' if self.last != b'\r' => self.spoil(byte),
-                b'\n' => self.end_line(),
-                b':' if self.within && self.is_ambiguous() => self.spoil(byte),
-                other => {
-                    if let Some(place) = self.name.get_mut(self.line_bytes) {
-                        *place = other.to_ascii_lowercase();
-                    }
-                    self.line_bytes += 1;
-                }
-            }
-            self.last = *byte;
+            self.end_line();
+            self.last = b'\n';
+            rest = next;
         }
     }
 
@@ -54,24 +69,35 @@ impl Heads {
         self.over = true;
     }
 
-    /// Called at each colon, which also counts as one of the line's bytes.
-    fn is_ambiguous(&mut self) -> bool {
-        let framing = match self.name.get(..self.line_bytes) {
-            Some(b"content-length") => Some(Framing::Length),
-            Some(b"transfer-encoding") => Some(Framing::Coding),
-            _ => None,
-        };
-        self.line_bytes += 1;
-        let before = self.framing;
-        self.framing = framing.or(before);
-        before.is_some() && before != self.framing
+    /// More of the same line. Where in it the colon is that makes the head ambiguous, if there is
+    /// one.
+    fn extend_line(&mut self, part: &[u8]) -> Option<usize> {
+        let before = self.line_bytes;
+        self.line_bytes = before.saturating_add(part.len());
+        if let Some(room) = self.name.get_mut(before..) {
+            let taken = room.len().min(part.len());
+            room[..taken].copy_from_slice(&part[..taken]);
+        }
+        for framing in Framing::ALL.into_iter().filter(|_| self.within) {
+            let header = framing.header();
+            let colon = header.len() - 1;
+            if (before..self.line_bytes).contains(&colon)
+                && self.name[..=colon].eq_ignore_ascii_case(header)
+            {
+                let other = self.framing.replace(framing);
+                if other.is_some_and(|other| other != framing) {
+                    return Some(colon - before);
+                }
+            }
+        }
+        None
     }
 
     fn end_line(&mut self) {
         let is_empty = self.line_bytes == 1;
         if !is_empty {
             // The preface of HTTP/2, which has no lines behind it.
-            self.over = !self.within && self.name.starts_with(b"pri ");
+            self.over = !self.within && self.name[..4].eq_ignore_ascii_case(b"pri ");
             self.within = true;
         } else if self.within {
             self.over = self.framing.is_some();

@@ -19,21 +19,18 @@ mod streams;
 mod tests;
 mod watch;
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use body::{Ended, object_body};
+pub use body::{Ended, OnEnd, Outgoing, Sent};
 pub use listen::{connection_cap, raise_descriptor_limit};
-pub use requests::Peer;
+pub use requests::{BoxError, Service};
 pub use rules::Changeable;
 
 use crate::config::Limits;
@@ -101,22 +98,12 @@ impl Server {
 
     /// Serves until `stop`, then closes the listeners, lets requests in flight finish, and after
     /// `drain`, as it is then, cuts what is left.
-    pub async fn run<S>(
+    pub async fn run(
         self,
-        service: S,
+        service: impl Service,
         stop: CancellationToken,
         drain: impl Fn() -> Duration,
-    ) -> Drained
-    where
-        S: tower::Service<
-                Request<Incoming>,
-                Response = Response<axum::body::Body>,
-                Error = Infallible,
-            > + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-    {
+    ) -> Drained {
         let (tasks, abort) = (TaskTracker::new(), CancellationToken::new());
         // However this future ends, its connections end with it.
         let _abort = abort.clone().drop_guard();

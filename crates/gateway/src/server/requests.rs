@@ -8,22 +8,46 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::body::Body;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use super::clients::{Clients, Full, Place};
 use super::watch::{InFlight, Watch};
 use crate::http::respond::{Refusal, refuse};
 
-/// The client's address, in a request's extensions.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+/// What answers requests: at once, or when it has what it needs.
+///
+/// The future can be moved: one that waits is boxed by whoever makes it, and one that does not wait
+/// costs no memory of its own.
+pub trait Service: Clone + Send + 'static {
+    /// The answer on its way.
+    type Answering: Future<Output = Response<Self::Body>> + Send + Unpin + 'static;
+    /// The bodies of its answers; the server makes its own refusals of bytes.
+    type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + From<Bytes> + Send + Unpin + 'static;
+
+    /// Begins to answer a request of the client at this address.
+    fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Self::Answering;
+}
+
+/// Why a body broke off.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<S, F, B> Service for S
+where
+    S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + From<Bytes> + Send + Unpin + 'static,
+{
+    type Answering = F;
+    type Body = B;
+
+    fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> F {
+        self(peer, request)
+    }
+}
 
 pub(super) struct Requests<S> {
     pub(super) service: S,
@@ -33,68 +57,99 @@ pub(super) struct Requests<S> {
     pub(super) clients: Option<Arc<Clients>>,
 }
 
-impl<S> hyper::service::Service<Request<Incoming>> for Requests<S>
-where
-    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Counted>;
+impl<S: Service> hyper::service::Service<Request<Incoming>> for Requests<S> {
+    type Response = Response<Counted<S::Body>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering<S>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let multiplexed = request.version() == Version::HTTP_2;
         let in_flight = self.watch.request(multiplexed);
-        request.extensions_mut().insert(Peer(self.peer));
         let place = match &self.clients {
             Some(clients) => clients.asked(self.peer.ip(), request.headers()),
             None => Ok(Place::default()),
         };
-        let service = self.service.clone();
-        let stop = self.stop.clone();
-        Box::pin(async move {
-            let (mut response, place) = match place {
-                Ok(place) => {
-                    let answer = AssertUnwindSafe(service.oneshot(request)).catch_unwind();
-                    let response = answer.await.unwrap_or_else(|_| {
-                        tracing::error!("a request panicked and was answered 500");
-                        Ok(internal_error())
-                    });
-                    let Ok(response) = response;
-                    (response, place)
-                }
-                Err(Full) => (too_many(request.method()), Place::default()),
-            };
-            if !multiplexed && stop.is_cancelled() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
+        let (stage, place) = match place {
+            Ok(place) => {
+                let begin = AssertUnwindSafe(|| self.service.answer(self.peer, request));
+                (
+                    catch_unwind(begin).map_or(Stage::Panicked, Stage::Asked),
+                    place,
+                )
             }
-            Ok(response.map(|body| Counted {
-                body,
-                in_flight,
-                _place: place,
-                handed_out_bytes: 0,
-                broken: None,
-            }))
-        })
+            Err(Full) => (Stage::Full(request.into_parts().0.method), Place::default()),
+        };
+        Answering {
+            stage,
+            counted: Some((in_flight, place)),
+            stop: (!multiplexed).then(|| self.stop.clone()),
+        }
+    }
+}
+
+enum Stage<F> {
+    Asked(F),
+    /// The client has as many answers on their way as it may have.
+    Full(Method),
+    Panicked,
+}
+
+/// A request until its response begins.
+pub(super) struct Answering<S: Service> {
+    stage: Stage<S::Answering>,
+    counted: Option<(InFlight, Place)>,
+    /// Ends the connection behind its answer; a multiplexed one is told in another way.
+    stop: Option<CancellationToken>,
+}
+
+impl<S: Service> Future for Answering<S> {
+    type Output = Result<Response<Counted<S::Body>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut response = match &mut this.stage {
+            Stage::Asked(answering) => {
+                let polled = AssertUnwindSafe(|| Pin::new(answering).poll(cx));
+                match catch_unwind(polled) {
+                    Ok(polled) => ready!(polled),
+                    Err(_) => internal_error(),
+                }
+            }
+            Stage::Full(method) => too_many(method),
+            Stage::Panicked => internal_error(),
+        };
+        if this
+            .stop
+            .as_ref()
+            .is_some_and(CancellationToken::is_cancelled)
+        {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        let (in_flight, place) = this.counted.take().expect("a future ends once");
+        Poll::Ready(Ok(response.map(|body| Counted {
+            body: Some(body),
+            in_flight,
+            _place: place,
+            handed_out_bytes: 0,
+            broken: None,
+        })))
     }
 }
 
 /// The client has as many answers on their way as it may have.
-fn too_many(method: &Method) -> Response<Body> {
+fn too_many<B: From<Bytes>>(method: &Method) -> Response<B> {
     let (head, text) = refuse(&Refusal::TooManyBodies);
-    let body = match *method {
-        Method::HEAD => Body::empty(),
-        _ => Body::from(text),
+    let text = match *method {
+        Method::HEAD => Bytes::new(),
+        _ => text.into(),
     };
-    Response::from_parts(head, body)
+    Response::from_parts(head, text.into())
 }
 
-fn internal_error() -> Response<Body> {
-    let mut response = Response::new(Body::from("internal error\n"));
+fn internal_error<B: From<Bytes>>() -> Response<B> {
+    tracing::error!("a request panicked and was answered 500");
+    let mut response = Response::new(Bytes::from_static(b"internal error\n").into());
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     let headers = response.headers_mut();
     headers.insert(
@@ -106,50 +161,54 @@ fn internal_error() -> Response<Body> {
 }
 
 /// A response's body, which counts as a request in flight until it is dropped.
-pub(super) struct Counted {
-    body: Body,
+pub(super) struct Counted<B> {
+    /// `None` once it has panicked.
+    body: Option<B>,
     in_flight: InFlight,
     /// The client's, until it has its answer.
     _place: Place,
     handed_out_bytes: usize,
     /// What broke the body off, until the client has been sent what came before.
-    broken: Option<axum::Error>,
+    broken: Option<BoxError>,
 }
 
-impl Counted {
+impl<B> Counted<B> {
     /// Hands the error over once the head and all frames before have left. With it, hyper forgets
     /// what it has not written yet, and the client would see a connection that says nothing.
-    fn break_off(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn break_off(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         ready!(self.in_flight.poll_flushed(cx));
         self.in_flight.broke_off();
         Poll::Ready(self.broken.take().map(Err))
     }
 }
 
-impl HttpBody for Counted {
+impl<B> HttpBody for Counted<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         this.in_flight
             .taken(std::mem::take(&mut this.handed_out_bytes));
         if this.broken.is_some() {
             return this.break_off(cx);
         }
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.body).poll_frame(cx)));
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx)));
         let frame = if let Ok(polled) = polled {
-            ready!(polled)
+            ready!(polled).map(|frame| frame.map_err(Into::into))
         } else {
             tracing::error!("a body panicked and was broken off");
-            this.body = Body::empty();
-            Some(Err(axum::Error::new("the body panicked")))
+            this.body = None;
+            Some(Err("the body panicked".into()))
         };
         match &frame {
             Some(Ok(frame)) => {
@@ -166,10 +225,12 @@ impl HttpBody for Counted {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.broken.is_none() && self.body.is_end_stream()
+        self.broken.is_none() && self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Limits;
-use crate::server::{Changeable, Drained, Ended, Peer, Server, object_body};
+use crate::server::{Changeable, Drained, Ended, OnEnd, Outgoing, Server};
 
 /// Long enough that a busy machine does not fail a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,7 +77,11 @@ impl Stage {
     }
 }
 
-fn serve(stage: &Arc<Stage>, request: &Request<Incoming>) -> Response<Body> {
+fn object_body(body: ObjectBody, length: Option<u64>, on_end: impl OnEnd) -> Body {
+    Body::new(Outgoing::new(body, length, on_end))
+}
+
+fn serve(stage: &Arc<Stage>, peer: SocketAddr, request: &Request<Incoming>) -> Response<Body> {
     stage.started.fetch_add(1, Ordering::SeqCst);
     stage.changed.notify_waiters();
     let chunk = |count: usize| Ok::<_, BodyError>(Bytes::from(vec![b'x'; count]));
@@ -88,10 +92,7 @@ fn serve(stage: &Arc<Stage>, request: &Request<Incoming>) -> Response<Body> {
     };
     let broken = || Err(BodyError::new(Interruption::Cut, "origin a broke off"));
     let body = match request.uri().path() {
-        "/peer" => {
-            let Peer(peer) = request.extensions().get().expect("every request has it");
-            Body::from(peer.to_string())
-        }
+        "/peer" => Body::from(peer.to_string()),
         "/panic" => panic!("asked for"),
         "/panicking-body" => Body::from_stream(stream::once(async {
             panic!("asked for");
@@ -169,10 +170,11 @@ impl Running {
         let stage = Arc::new(Stage::default());
         let service = {
             let stage = Arc::clone(&stage);
-            tower::service_fn(move |request| {
+            move |peer, request: Request<Incoming>| {
+                assert_ne!(request.uri().path(), "/panic-at-once");
                 let stage = Arc::clone(&stage);
-                async move { Ok::<_, Infallible>(serve(&stage, &request)) }
-            })
+                Box::pin(async move { serve(&stage, peer, &request) })
+            }
         };
         let stop = CancellationToken::new();
         let task = TaskTracker::new().spawn(server.run(service, stop.clone(), move || drain));

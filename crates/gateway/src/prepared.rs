@@ -1,0 +1,88 @@
+//! A hit that needs no thought: its head was made before, and its bytes are in memory.
+//!
+//! The head of an answer with the whole object is left with the object's version; the next answer
+//! changes its age and nothing else. Refuses whatever may come out otherwise: a range, a condition,
+//! a route that has changed, another origin.
+
+use std::sync::{Arc, Weak};
+
+use http::{HeaderMap, Method};
+use object::Part;
+
+use crate::app::Route;
+use crate::event::Event;
+use crate::http::conditions;
+use crate::http::respond::{self, CacheResult, Refusal};
+use crate::located::{Located, result_of};
+use crate::media::{Answer, Viewer};
+
+/// The head of a 200 that was a hit.
+struct Prepared {
+    /// Its types and its Cache-Control are in the head. A route that changes becomes another one.
+    route: Weak<Route>,
+    origin_header: bool,
+    origin: Arc<str>,
+    headers: HeaderMap,
+}
+
+impl Viewer<'_> {
+    /// Leaves the head of a hit for those who come.
+    pub(crate) fn prepare(&self, located: &Located, headers: &HeaderMap) {
+        let Located::Held(held) = located else {
+            return;
+        };
+        let is_lasting = located.result() == CacheResult::Hit && held.etag().is_some();
+        if is_lasting && held.at_hand().is_some() && !self.names_the_file() {
+            held.leave(Arc::new(Prepared {
+                route: Arc::downgrade(self.route),
+                origin_header: self.app.origin_header,
+                origin: held.origin(),
+                headers: headers.clone(),
+            }));
+        }
+    }
+
+    /// The answer, where nothing has to be waited for or thought about.
+    pub(crate) fn at_once(
+        &self,
+        method: &Method,
+        event: &mut Event,
+    ) -> Option<Result<Answer, Refusal>> {
+        if *method != Method::GET
+            || conditions::is_particular(self.headers)
+            || self.names_the_file()
+        {
+            return None;
+        }
+        let cache = &self.app.keeping.as_ref()?.cache;
+        let fits = |left: cache::Keepsake, origin: &str| {
+            let prepared = left.downcast::<Prepared>().ok()?;
+            let fits = std::ptr::eq(prepared.route.as_ptr(), Arc::as_ptr(self.route))
+                && prepared.origin_header == self.app.origin_header
+                && *prepared.origin == *origin;
+            fits.then_some(prepared)
+        };
+        let Route { space, source, .. } = &**self.route;
+        let (held, prepared) = cache.at_hand(space, self.key, source, fits)?;
+        let body = held.at_hand()?;
+        let (total, age) = (held.total(), held.age().as_secs());
+        self.app.offer(self.route, self.key, Part::Whole, &held);
+        let result = result_of(&held);
+        event.served_by(Arc::clone(&prepared.origin));
+        event.cached(result);
+        // After the look: what is deleted from now on finds the body and cuts it.
+        if let Err(gone) = self.unless_gone() {
+            return Some(Err(gone));
+        }
+        if result == CacheResult::Stale {
+            self.route.metrics.stale.inc();
+        }
+        let parts = respond::again(&prepared.headers, result, age);
+        Some(self.sending(parts, body, total))
+    }
+
+    /// Whether the client names the download.
+    fn names_the_file(&self) -> bool {
+        self.route.config.filename_parameter.is_some() && self.query.is_some()
+    }
+}
