@@ -9,6 +9,7 @@ install_missing_packages() {
     need_command curl curl ca-certificates
     need_command s3cmd s3cmd
     need_command rclone rclone
+    need_command valgrind valgrind
     if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
     fi
@@ -26,7 +27,6 @@ install_missing_bench_packages() {
     need_command python3 python3
     need_command nginx nginx
     need_command varnishd varnish
-    need_command valgrind valgrind
     need_command wrk wrk
     need_command h2load nghttp2-client
     install_packages "${missing[@]}"

@@ -30,8 +30,8 @@ const SIZES: [usize; 4] = [8 * KIB, 200 * KIB, 5 * MIB, 100 * MIB];
 /// So many hits at least, so that the least of them is what a hit takes.
 const HITS: usize = 9;
 /// What an answer takes that has no size in it: its request, its head, its event.
-const MOST_BYTES: u64 = 16 * KIB as u64;
-const MOST_ALLOCATIONS: u64 = 100;
+const MOST_BYTES: u64 = 8 * KIB as u64;
+const MOST_ALLOCATIONS: u64 = 24;
 /// A client that reads nothing for so long is not being answered.
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -111,10 +111,12 @@ async fn a_client_that_goes_away_ends_its_body() {
 async fn a_panic_costs_its_own_request_and_not_the_connection() {
     let server = Running::start(&limits());
     let mut client = server.connect().await;
-    client.send(&get("/panic")).await;
-    let answer = client.answer().await;
-    assert_eq!(answer.status, 500);
-    assert!(answer.head.contains("no-store"));
+    for path in ["/panic", "/panic-at-once"] {
+        client.send(&get(path)).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 500, "{path}");
+        assert!(answer.head.contains("no-store"), "{path}");
+    }
     client.send(&get("/")).await;
     assert_eq!(client.answer().await.status, 200);
 }

@@ -23,6 +23,7 @@ mod memory;
 mod metrics;
 mod moved;
 mod outages;
+mod prepared;
 mod promotion;
 mod purges;
 mod rehearsal;
