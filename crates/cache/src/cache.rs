@@ -123,12 +123,19 @@ impl Cache {
             space: Arc::clone(space),
             key: key.clone(),
         };
-        if let Some(entry) = self
+        if let Some(mut entry) = self
             .parts
             .at_hand(&place)
             .filter(|entry| !entry.version.is_gone())
         {
-            return self.hit(entry, Tier::Memory, source);
+            let mut tier = Tier::Memory;
+            if entry.bytes.is_none() {
+                entry.bytes = self.parts.bring(&entry.version).await;
+                if entry.bytes.is_some() {
+                    tier = Tier::Disk;
+                }
+            }
+            return self.hit(entry, tier, source);
         }
         if let Some((absent, trail)) = self.parts.brief.is_absent(source.list(), &place) {
             return absently(absent, trail);
@@ -162,8 +169,8 @@ impl Cache {
         }
     }
 
-    /// The object, where nothing has to be waited for: all of its bytes are in memory, no more than
-    /// any reader may hold, and something was left with it that fits. `fits` is told what, and the
+    /// The object, where nothing has to be waited for: all of its bytes are in memory, ours or the
+    /// kernel's, no more than any reader may hold, and something was left with it that fits. `fits` is told what, and the
     /// origin; without its consent nothing is counted.
     pub fn at_hand<T>(
         &self,
@@ -172,14 +179,19 @@ impl Cache {
         source: &Arc<dyn Source>,
         fits: impl FnOnce(Keepsake, &str) -> Option<T>,
     ) -> Option<(Held, T)> {
-        let entry = self.parts.memory.object(space, key)?;
-        let bytes = entry.bytes.as_ref()?;
+        let mut entry = self.parts.memory.object(space, key)?;
         let version = &entry.version;
-        if version.is_gone() || bytes.length() > whole::MOST_BYTES {
+        if version.is_gone() || version.total > whole::MOST_BYTES as u64 {
             return None;
         }
         let fitting = fits(version.keepsake()?, &version.origin())?;
-        Some((self.held(entry, Tier::Memory, source), fitting))
+        let tier = if entry.bytes.is_some() {
+            Tier::Memory
+        } else {
+            entry.bytes = Some(self.parts.bring_at_once(version)?);
+            Tier::Disk
+        };
+        Some((self.held(entry, tier, source), fitting))
     }
 
     fn hit(&self, entry: Entry, tier: Tier, source: &Arc<dyn Source>) -> Answer {

@@ -145,6 +145,7 @@ impl Held {
     /// what was left before. [`Cache::at_hand`](crate::Cache::at_hand) gives it back.
     pub fn leave(&self, keepsake: Keepsake) {
         self.version.leave(keepsake);
+        self.parts.memory.know(&self.version);
     }
 
     /// An origin was seen to have the same bytes, and is the one to be asked from now on.

@@ -10,10 +10,11 @@ use object::ObjectKey;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 
+use crate::disk::WHOLE_FIRST_BYTES;
 use crate::place::Place;
 use crate::slice::{SLICE_BYTES, Slice};
+use crate::source::Keep;
 use crate::version::Version;
-use crate::whole;
 
 /// What an entry costs beside its bytes and its key, in bytes: the version with its strings, and
 /// the cache's own node.
@@ -24,9 +25,22 @@ const KEEPSAKE: u64 = 2048;
 const LEAST_SHARD: u64 = 16 * SLICE_BYTES;
 const MOST_SHARDS: u64 = 8;
 
+/// Larger objects are not worth knowing without their bytes: theirs do not come in one read.
+const MOST_KNOWN: u64 = WHOLE_FIRST_BYTES as u64;
+const LEAST_FOR_KNOWN: u64 = 16 << 20;
+
+/// What is set aside for objects that are known to lie on the disk, beside the memory tier's own
+/// bytes: an eighth of these, and at least 16 MiB.
+pub fn known_bytes(memory_bytes: u64) -> u64 {
+    (memory_bytes / 8).max(LEAST_FOR_KNOWN)
+}
+
 /// The memory tier.
 pub(crate) struct Memory {
     cache: Cache<Name, Item, Weight>,
+    /// Small objects that lie on the disk, without their bytes: what a hit from there needs to know
+    /// without a look at the index.
+    known: Cache<Name, Item, Weight>,
     takes_slices: bool,
 }
 
@@ -70,6 +84,29 @@ enum Item {
     Slice(Slice),
 }
 
+impl Item {
+    fn is_of(&self, version: &Version) -> bool {
+        matches!(self, Self::Object(entry) if entry.version.number == version.number)
+    }
+}
+
+fn tier(bytes: u64, items: u64) -> Cache<Name, Item, Weight> {
+    let shards = (bytes / LEAST_SHARD).clamp(1, MOST_SHARDS);
+    let items = usize::try_from(items).unwrap_or(usize::MAX);
+    let options = OptionsBuilder::new()
+        .estimated_items_capacity(items.max(64))
+        .weight_capacity(bytes)
+        .shards(usize::try_from(shards).unwrap_or(1))
+        .build()
+        .expect("both capacities are given");
+    Cache::with_options(
+        options,
+        Weight,
+        quick_cache::DefaultHashBuilder::default(),
+        quick_cache::sync::DefaultLifecycle::default(),
+    )
+}
+
 /// A version that is known, with its bytes where they are one slice.
 #[derive(Clone)]
 pub(crate) struct Entry {
@@ -86,12 +123,13 @@ impl Weighter<Name, Item> for Weight {
             Item::Object(entry) => entry.bytes.as_ref().map_or(0, Slice::length),
             Item::Slice(slice) => slice.length(),
         };
-        let (name, keepsake) = match name {
-            Name::Object(place) if (1..=whole::MOST_BYTES).contains(&bytes) => {
-                (place.key.as_str().len(), KEEPSAKE)
-            }
-            Name::Object(place) => (place.key.as_str().len(), 0),
-            Name::Slice(..) => (0, 0),
+        let name = match name {
+            Name::Object(place) => place.key.as_str().len(),
+            Name::Slice(..) => 0,
+        };
+        let keepsake = match item {
+            Item::Object(entry) if entry.version.keepsake().is_some() => KEEPSAKE,
+            _ => 0,
         };
         OVERHEAD + keepsake + (bytes + name) as u64
     }
@@ -100,21 +138,9 @@ impl Weighter<Name, Item> for Weight {
 impl Memory {
     /// At most so many bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        let shards = (bytes / LEAST_SHARD).clamp(1, MOST_SHARDS);
-        let items = usize::try_from(bytes / (32 * 1024)).unwrap_or(usize::MAX);
-        let options = OptionsBuilder::new()
-            .estimated_items_capacity(items.max(64))
-            .weight_capacity(bytes)
-            .shards(usize::try_from(shards).unwrap_or(1))
-            .build()
-            .expect("both capacities are given");
         Self {
-            cache: Cache::with_options(
-                options,
-                Weight,
-                quick_cache::DefaultHashBuilder::default(),
-                quick_cache::sync::DefaultLifecycle::default(),
-            ),
+            cache: tier(bytes, bytes / (32 * 1024)),
+            known: tier(known_bytes(bytes), known_bytes(bytes) / OVERHEAD),
             takes_slices: bytes >= LEAST_SHARD,
         }
     }
@@ -126,7 +152,8 @@ impl Memory {
 
     /// The version of this name, unless it must not be used any more.
     pub(crate) fn object(&self, space: &str, key: &ObjectKey) -> Option<Entry> {
-        match self.cache.get(&Sought::Object(space, key.as_str())) {
+        let sought = Sought::Object(space, key.as_str());
+        match self.cache.get(&sought).or_else(|| self.known.get(&sought)) {
             Some(Item::Object(entry)) if entry.version.life.is_good() => Some(entry),
             _ => None,
         }
@@ -134,8 +161,33 @@ impl Memory {
 
     /// Remembers a version.
     pub(crate) fn keep_object(&self, entry: Entry) {
-        let name = Name::Object(entry.version.place.clone());
+        let version = &entry.version;
+        let Place { space, key } = &version.place;
+        let is_known = self
+            .known
+            .get(&Sought::Object(space, key.as_str()))
+            .is_some_and(|item| item.is_of(version));
+        if !is_known {
+            self.know(version);
+        }
+        let name = Name::Object(version.place.clone());
         self.cache.insert(name, Item::Object(entry));
+    }
+
+    /// Remembers a small version that can lie on the disk, however its bytes fare here. To be told
+    /// again when something was left with it, which has a weight.
+    pub(crate) fn know(&self, version: &Arc<Version>) {
+        let name = Name::Object(version.place.clone());
+        if version.keep == Keep::Disk && version.total <= MOST_KNOWN {
+            let entry = Entry {
+                version: Arc::clone(version),
+                bytes: None,
+            };
+            self.known.insert(name, Item::Object(entry));
+        } else {
+            // One that has its place would be taken for it.
+            self.known.remove(&name);
+        }
     }
 
     /// Bytes of one slice of a version.
@@ -172,15 +224,18 @@ impl Memory {
 
     /// Drops the version of a place.
     pub(crate) fn drop_place(&self, place: &Place) {
-        if let Some((_, Item::Object(entry))) = self.cache.remove(&Name::Object(place.clone())) {
-            entry.version.life.retire();
+        let name = Name::Object(place.clone());
+        for tier in [&self.cache, &self.known] {
+            if let Some((_, Item::Object(entry))) = tier.remove(&name) {
+                entry.version.life.retire();
+            }
         }
     }
 
     /// Drops every version whose place matches. Slices of larger ones are found by number only,
     /// which nobody asks for any more; they leave as others come.
     pub(crate) fn drop_matching(&self, matches: impl Fn(&Place) -> bool) {
-        self.cache.retain(|name, item| match (name, item) {
+        let stays = |name: &Name, item: &Item| match (name, item) {
             (Name::Object(place), Item::Object(entry)) => {
                 let goes = matches(place);
                 if goes {
@@ -189,17 +244,17 @@ impl Memory {
                 !goes
             }
             _ => true,
-        });
+        };
+        self.cache.retain(stays);
+        self.known.retain(stays);
     }
 
     /// Takes a version that is read out of the sight of those who come. Its bytes are then found
     /// by its number only, and leave as others come.
     pub(crate) fn hide_version(&self, version: &Version) {
         let name = Name::Object(version.place.clone());
-        let removed = self.cache.remove_if(
-            &name,
-            |item| matches!(item, Item::Object(entry) if entry.version.number == version.number),
-        );
+        self.known.remove_if(&name, |item| item.is_of(version));
+        let removed = self.cache.remove_if(&name, |item| item.is_of(version));
         if let Some((
             _,
             Item::Object(Entry {
@@ -215,10 +270,9 @@ impl Memory {
     /// Drops one version and its slices.
     pub(crate) fn drop_version(&self, version: &Version) {
         let name = Name::Object(version.place.clone());
-        self.cache.remove_if(
-            &name,
-            |item| matches!(item, Item::Object(entry) if entry.version.number == version.number),
-        );
+        for tier in [&self.cache, &self.known] {
+            tier.remove_if(&name, |item| item.is_of(version));
+        }
         if version.total > SLICE_BYTES {
             let slices = u32::try_from(version.total.div_ceil(SLICE_BYTES)).unwrap_or(u32::MAX);
             for n in 0..slices {

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use object::{ByteRange, Extent, ObjectBody, Part, Validator};
 
 use crate::brief::Absent;
+use crate::disk::{SliceAt, WHOLE_FIRST_BYTES};
 use crate::fill::{Arriving, Fill};
 use crate::memory::Entry;
 use crate::observer::Tier;
@@ -20,6 +22,7 @@ use crate::slice::{SLICE_BYTES, Slice};
 use crate::source::{Found, Keep, Opening, Source};
 use crate::sync::Mutex;
 use crate::version::{Start, Version};
+use crate::whole;
 
 /// Larger objects that came from a disk of this machine are not worth the memory.
 const LARGEST_LOCAL: u64 = 8 * SLICE_BYTES;
@@ -64,6 +67,44 @@ impl Parts {
             })
         };
         self.memory.object(&place.space, &place.key).or_else(in_use)
+    }
+
+    /// The bytes of a small object that lies on the disk, where the kernel has them in memory: as
+    /// many as any reader may hold, and nothing is waited for.
+    pub(crate) fn bring_at_once(&self, version: &Arc<Version>) -> Option<Slice> {
+        if version.total > whole::MOST_BYTES as u64 || !self.stores(version.keep) {
+            return None;
+        }
+        let row = version.slice0()?;
+        let (_, chunks) = self.disk.read_at_once(None, &row, 0, row.xxh3.len())?;
+        self.lifted(version, chunks)
+    }
+
+    /// The same of any that is read with its row, and waits for the disk. What is not there any more
+    /// is absent from then on.
+    pub(crate) async fn bring(&self, version: &Arc<Version>) -> Option<Slice> {
+        if version.total > u64::from(WHOLE_FIRST_BYTES) || !self.stores(version.keep) {
+            return None;
+        }
+        let row = version.slice0()?;
+        let at = SliceAt {
+            number: version.number,
+            n: 0,
+        };
+        let count = row.xxh3.len();
+        let Some((_, chunks)) = self.disk.read(None, &row, at, 0, count).await else {
+            version.lost_slice(0);
+            return None;
+        };
+        self.lifted(version, chunks)
+    }
+
+    fn lifted(&self, version: &Arc<Version>, chunks: Vec<Bytes>) -> Option<Slice> {
+        let slice = Slice::whole(chunks, version.total)?;
+        if version.life.is_good() {
+            self.memory.keep_slice(version, 0, &slice);
+        }
+        Some(slice)
     }
 
     /// The version of this name, wherever it lies, unless it was deleted. What another request

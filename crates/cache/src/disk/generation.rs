@@ -31,8 +31,10 @@ use crate::slice::Slice;
 use crate::{CHUNK_BYTES, CacheError};
 
 /// A first slice up to this is read whole with its row; of a longer one, two chunks are.
-const WHOLE_FIRST_BYTES: u32 = 256 * 1024;
+pub(crate) const WHOLE_FIRST_BYTES: u32 = 256 * 1024;
 const FIRST_CHUNKS: usize = 2;
+/// More than this is not read on the thread of whoever asks: others wait for it too.
+const CHUNKS_AT_ONCE: usize = 4;
 
 /// Freed without a choice when the disk is too full to open the index.
 const BLINDLY_FREED_BYTES: u64 = 8 * 1024 * 1024;
@@ -299,7 +301,7 @@ impl Generation {
                             "a file of the disk cache is damaged and is removed",
                         );
                     }
-                    return lose(Some(file.identity()));
+                    return lose(file.identity());
                 }
                 Err(Unreadable::Failed(error)) => {
                     unread(common, &error);
@@ -307,6 +309,28 @@ impl Generation {
                 }
             }
         }
+        Some((file, chunks))
+    }
+
+    /// Checked chunks that the kernel has in memory. `None` where it would have to be waited for, or
+    /// where anything is wrong: whoever reads patiently will find out.
+    pub(super) fn read_at_once(
+        &self,
+        file: Option<OpenSlice>,
+        of: &SliceRow,
+        first: usize,
+        count: usize,
+    ) -> Option<(OpenSlice, Vec<Bytes>)> {
+        if count > CHUNKS_AT_ONCE {
+            return None;
+        }
+        let file = match file {
+            Some(file) => file,
+            None => self.content.open_at_once(&of.sha256)?,
+        };
+        let last = (first + count).min(of.xxh3.len());
+        let chunks = (first..last).map(|chunk| self.content.read_chunk_at_once(&file, of, chunk));
+        let chunks = chunks.collect::<Option<_>>()?;
         Some((file, chunks))
     }
 

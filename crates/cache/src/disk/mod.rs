@@ -73,6 +73,7 @@ use choice::Limits;
 use common::{Common, now_hour};
 use error::{Broken, Kind};
 use generation::Generation;
+pub(crate) use generation::WHOLE_FIRST_BYTES;
 use hands::{Hands, READING, Trip, WRITING};
 use opening::Create;
 
@@ -236,9 +237,24 @@ impl Disk {
         first: usize,
         count: usize,
     ) -> Option<(OpenSlice, Vec<Bytes>)> {
+        if let Some(read) = self.read_at_once(file.clone(), of, first, count) {
+            return Some(read);
+        }
         let of = of.clone();
         self.look(move |generation, common| generation.read(common, file, &of, at, first, count))
             .await
+    }
+
+    /// The same, where the kernel has all of it in memory and nothing is waited for: on the thread
+    /// of whoever asks. `None` says nothing about the file.
+    pub(crate) fn read_at_once(
+        &self,
+        file: Option<OpenSlice>,
+        of: &SliceRow,
+        first: usize,
+        count: usize,
+    ) -> Option<(OpenSlice, Vec<Bytes>)> {
+        self.current()?.read_at_once(file, of, first, count)
     }
 
     async fn look<T: Send + 'static>(

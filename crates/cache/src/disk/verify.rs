@@ -178,7 +178,7 @@ fn one(
                 verified.damaged += 1;
                 common.observer.error(crate::CacheError::Corrupt);
                 verified.note(|| format!("{} is damaged", path.display()));
-                Some(file.identity())
+                file.identity()
             }
             Err(error) => {
                 verified.unreadable += 1;

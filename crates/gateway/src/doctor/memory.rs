@@ -65,6 +65,10 @@ impl Memory {
             ),
             term("index of the cache and ledger".to_owned(), &[INDEX_BYTES]),
             term(
+                "objects known to lie on the disk".to_owned(),
+                &[cache::known_bytes(config.cache.memory_bytes)],
+            ),
+            term(
                 format!("tombstones: {tombstones} × {TOMBSTONE_BYTES} B"),
                 &[tombstones, TOMBSTONE_BYTES],
             ),
