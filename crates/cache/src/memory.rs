@@ -15,6 +15,7 @@ use crate::place::Place;
 use crate::slice::{SLICE_BYTES, Slice};
 use crate::source::Keep;
 use crate::version::Version;
+use crate::whole;
 
 /// What an entry costs beside its bytes and its key, in bytes: the version with its strings, and
 /// the cache's own node.
@@ -82,11 +83,22 @@ impl Equivalent<Name> for Sought<'_> {
 enum Item {
     Object(Entry),
     Slice(Slice),
+    /// Whether something was left with it when it came here: its weight must not change.
+    Known(Arc<Version>, bool),
 }
 
 impl Item {
+    fn version(&self) -> Option<&Arc<Version>> {
+        match self {
+            Self::Object(entry) => Some(&entry.version),
+            Self::Known(version, _) => Some(version),
+            Self::Slice(_) => None,
+        }
+    }
+
     fn is_of(&self, version: &Version) -> bool {
-        matches!(self, Self::Object(entry) if entry.version.number == version.number)
+        self.version()
+            .is_some_and(|own| own.number == version.number)
     }
 }
 
@@ -122,13 +134,16 @@ impl Weighter<Name, Item> for Weight {
         let bytes = match item {
             Item::Object(entry) => entry.bytes.as_ref().map_or(0, Slice::length),
             Item::Slice(slice) => slice.length(),
+            Item::Known(..) => 0,
         };
         let name = match name {
             Name::Object(place) => place.key.as_str().len(),
             Name::Slice(..) => 0,
         };
+        // With what is small enough something may be left at any time.
         let keepsake = match item {
-            Item::Object(entry) if entry.version.keepsake().is_some() => KEEPSAKE,
+            Item::Object(_) if (1..=whole::MOST_BYTES).contains(&bytes) => KEEPSAKE,
+            Item::Known(_, true) => KEEPSAKE,
             _ => 0,
         };
         OVERHEAD + keepsake + (bytes + name) as u64
@@ -153,10 +168,19 @@ impl Memory {
     /// The version of this name, unless it must not be used any more.
     pub(crate) fn object(&self, space: &str, key: &ObjectKey) -> Option<Entry> {
         let sought = Sought::Object(space, key.as_str());
-        match self.cache.get(&sought).or_else(|| self.known.get(&sought)) {
-            Some(Item::Object(entry)) if entry.version.life.is_good() => Some(entry),
-            _ => None,
-        }
+        let entry = match self
+            .cache
+            .get(&sought)
+            .or_else(|| self.known.get(&sought))?
+        {
+            Item::Object(entry) => entry,
+            Item::Known(version, _) => Entry {
+                version,
+                bytes: None,
+            },
+            Item::Slice(_) => return None,
+        };
+        entry.version.life.is_good().then_some(entry)
     }
 
     /// Remembers a version.
@@ -179,11 +203,9 @@ impl Memory {
     pub(crate) fn know(&self, version: &Arc<Version>) {
         let name = Name::Object(version.place.clone());
         if version.keep == Keep::Disk && version.total <= MOST_KNOWN {
-            let entry = Entry {
-                version: Arc::clone(version),
-                bytes: None,
-            };
-            self.known.insert(name, Item::Object(entry));
+            let has_keepsake = version.keepsake().is_some();
+            let item = Item::Known(Arc::clone(version), has_keepsake);
+            self.known.insert(name, item);
         } else {
             // One that has its place would be taken for it.
             self.known.remove(&name);
@@ -226,8 +248,10 @@ impl Memory {
     pub(crate) fn drop_place(&self, place: &Place) {
         let name = Name::Object(place.clone());
         for tier in [&self.cache, &self.known] {
-            if let Some((_, Item::Object(entry))) = tier.remove(&name) {
-                entry.version.life.retire();
+            if let Some((_, item)) = tier.remove(&name)
+                && let Some(version) = item.version()
+            {
+                version.life.retire();
             }
         }
     }
@@ -235,13 +259,10 @@ impl Memory {
     /// Drops every version whose place matches. Slices of larger ones are found by number only,
     /// which nobody asks for any more; they leave as others come.
     pub(crate) fn drop_matching(&self, matches: impl Fn(&Place) -> bool) {
-        let stays = |name: &Name, item: &Item| match (name, item) {
-            (Name::Object(place), Item::Object(entry)) => {
-                let goes = matches(place);
-                if goes {
-                    entry.version.life.retire();
-                }
-                !goes
+        let stays = |name: &Name, item: &Item| match (name, item.version()) {
+            (Name::Object(place), Some(version)) if matches(place) => {
+                version.life.retire();
+                false
             }
             _ => true,
         };

@@ -1,5 +1,6 @@
 //! A cache over a directory of its own, and what a client does with it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -92,6 +93,11 @@ impl Fixture {
         tasks.close();
         tasks.wait().await;
         Self::over(directory, settings, source, now).await
+    }
+
+    /// Where its disk is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.settings.disk.directory
     }
 
     pub(crate) async fn erase(&self, key: &str) -> Purged {

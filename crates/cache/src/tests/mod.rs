@@ -5,4 +5,5 @@ mod ending;
 mod fake;
 mod fixture;
 mod interleaved;
+mod known;
 mod opening;
