@@ -21,12 +21,15 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::unix_now;
 use crate::config::{self, Config};
+use crate::edge::Edge;
 use crate::lending::Allowances;
 use crate::located::Located;
 use crate::metrics::Metrics;
 use crate::promotion::Promotions;
 use crate::routes::{Routes, is_published};
+use crate::tls::Shown;
 use crate::withdrawals::Book;
 
 pub(crate) use route::Route;
@@ -55,6 +58,7 @@ pub(crate) struct App {
     pub(crate) repaired: Arc<RepairedTypes>,
     pub(crate) seed: RandomState,
     pub(crate) origin_header: bool,
+    pub(crate) edge: Edge,
     pub(crate) lasting: Lasting,
     /// What a changed configuration has put in its place.
     pub(crate) successor: OnceLock<Arc<App>>,
@@ -71,8 +75,18 @@ pub(crate) struct Lasting {
     pub(crate) tasks: TaskTracker,
     pub(crate) names: Names,
     pub(crate) book: Option<Arc<Book>>,
+    /// Where TLS ends here.
+    pub(crate) tls: Option<EndOfTls>,
     repaired: Arc<RepairedTypes>,
     seed: RandomState,
+}
+
+/// Where TLS ends.
+#[derive(Clone)]
+pub(crate) struct EndOfTls {
+    pub(crate) shown: Arc<Shown>,
+    /// The port of the first listener.
+    pub(crate) port: u16,
 }
 
 /// What keeps and forgets; commands that only look have none of it.
@@ -105,6 +119,7 @@ impl App {
         state: Arc<StateDirectory>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
+        tls: Option<EndOfTls>,
     ) -> Result<Arc<Self>, BuildError> {
         let metrics = Metrics::new(connections);
         let cache = Cache::new(
@@ -113,7 +128,7 @@ impl App {
             tasks,
             stop,
         );
-        Self::first(config, metrics, tasks, Some(Keeping { cache, state }))
+        Self::first(config, metrics, tasks, Some(Keeping { cache, state }), tls)
     }
 
     /// For commands that only look: nothing is counted, kept or remembered.
@@ -122,7 +137,7 @@ impl App {
     /// An origin cannot exist as it is configured.
     pub(crate) fn for_looking(config: &Config) -> Result<Arc<Self>, BuildError> {
         let metrics = Metrics::new(Arc::default());
-        Self::first(config, metrics, &TaskTracker::new(), None)
+        Self::first(config, metrics, &TaskTracker::new(), None, None)
     }
 
     fn first(
@@ -130,6 +145,7 @@ impl App {
         metrics: Metrics,
         tasks: &TaskTracker,
         keeping: Option<Keeping>,
+        tls: Option<EndOfTls>,
     ) -> Result<Arc<Self>, BuildError> {
         let spent = keeping.as_ref().map(|keeping| keeping.state.egress());
         let book = keeping
@@ -146,6 +162,7 @@ impl App {
             tasks: tasks.clone(),
             names,
             book,
+            tls,
             repaired: Arc::new(quick_cache::sync::Cache::new(REPAIRED_TYPES)),
             seed: RandomState::new(),
         };
@@ -183,6 +200,7 @@ impl App {
             repaired: Arc::clone(&lasting.repaired),
             seed: lasting.seed.clone(),
             origin_header: config.server.origin_header,
+            edge: Edge::new(&config.server, lasting.tls.as_ref().map(|tls| tls.port)),
             lasting,
             successor: OnceLock::new(),
         })
@@ -254,6 +272,12 @@ impl App {
     pub(crate) fn refresh_metrics(&self) {
         for (name, bytes) in self.allowances.left() {
             self.metrics.budget_left(name, bytes);
+        }
+        if let Some(tls) = &self.lasting.tls {
+            let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
+            let shown = tls.shown.now();
+            let left = shown.iter().map(|one| (&*one.name, one.not_after - now));
+            self.metrics.certificates(left);
         }
         if let Some(promotions) = &self.promotions {
             self.metrics.waiting(promotions.waiting());

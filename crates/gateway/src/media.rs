@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use cache::{Held, Passing, Refused, Served};
+use futures_util::stream;
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
@@ -25,6 +27,7 @@ use crate::http::respond::{self, CacheResult, Context, Refusal, Representation};
 use crate::located::Located;
 use crate::routes::{is_published, key_of};
 use crate::server::{Peer, object_body};
+use crate::webroot::{CHALLENGES, NoAnswer, Webroot};
 
 /// A client is told to come back after this, if no origin said when.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 5;
@@ -35,11 +38,12 @@ const ATTEMPTS: u32 = 3;
 /// Answers one request.
 pub(crate) async fn serve(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let (parts, incoming) = request.into_parts();
-    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let mut event = Event::begin(&parts.method, parts.uri.path(), peer);
+    let peer = parts.extensions.get::<Peer>().copied();
+    let client = peer.map(|peer| peer.address);
+    let mut event = Event::begin(&parts.method, parts.uri.path(), client);
     let has_body = !incoming.is_end_stream();
     drop(incoming);
-    match answer(&app, &parts, has_body, &mut event).await {
+    let mut response = match answer(&app, &parts, has_body, &mut event).await {
         Ok(answer) => answer.into_response(event),
         Err(refusal) => {
             let (head, text) = respond::refuse(&refusal);
@@ -51,7 +55,14 @@ pub(crate) async fn serve(app: Arc<App>, request: Request<Incoming>) -> Response
             event.answered(head.status);
             Response::from_parts(head, text)
         }
+    };
+    if let Some(hsts) = &app.edge.hsts
+        && peer.is_some_and(|peer| peer.secure)
+    {
+        let headers = response.headers_mut();
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
+    response
 }
 
 /// An answer that is not a refusal.
@@ -80,6 +91,13 @@ async fn answer(
     if parts.method == Method::OPTIONS {
         return Ok(Answer::without_body(respond::preflight()));
     }
+    let peer = parts.extensions.get::<Peer>().copied();
+    if let Some(webroot) = &app.edge.webroot
+        && let Some(token) = asked.path.strip_prefix(CHALLENGES)
+        && !peer.is_some_and(|peer| peer.secure)
+    {
+        return challenge(app, webroot, token, &parts.method).await;
+    }
     let path = ObjectKey::decode(&asked.path).map_err(Refusal::BadKey)?;
     let Some(place) = app.table.find(asked.host.as_deref(), &path) else {
         app.metrics.unrouted.inc();
@@ -90,6 +108,9 @@ async fn answer(
     };
     let route = &app.routes[place.route];
     event.routed(route);
+    if let Some(location) = app.edge.instead_of(peer, parts, asked.host.as_deref()) {
+        return Err(Refusal::ByHttps(location));
+    }
     let key = key_of(&route.config, place.rest).map_err(Refusal::BadKey)?;
     if !is_published(&route.config, &key) {
         route.metrics.refused.inc();
@@ -112,6 +133,36 @@ async fn answer(
     // it.
     viewer.unless_gone()?;
     answered.or_else(|failed| viewer.settle(failed, event))
+}
+
+/// What another program has laid for an authority that wants to know who answers here.
+async fn challenge(
+    app: &Arc<App>,
+    webroot: &Webroot,
+    token: &str,
+    method: &Method,
+) -> Result<Answer, Refusal> {
+    let permit = Arc::clone(&app.bodies)
+        .try_acquire_owned()
+        .map_err(|_| Refusal::TooManyBodies)?;
+    let text = webroot.answer(token).await.map_err(|none| match none {
+        NoAnswer::Absent => Refusal::NotFound,
+        NoAnswer::Busy => Refusal::TooManyBodies,
+    })?;
+    let head = respond::challenge(text.len());
+    if *method == Method::HEAD {
+        return Ok(Answer::without_body(head));
+    }
+    let length = Some(text.len() as u64);
+    let body = ObjectBody::new(stream::iter([Ok(text)]));
+    Ok(Answer {
+        head,
+        body: Some(Sending {
+            body,
+            length,
+            permit,
+        }),
+    })
 }
 
 /// One request for one object.

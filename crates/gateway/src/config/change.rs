@@ -41,12 +41,28 @@ impl Config {
             cache.required => "cache.required",
             log.format => "log.format",
         );
+        self.keep_tls(running, &mut kept);
         let mut findings = Findings::default();
         self.check_directories(&mut findings);
         if findings.problem_count() > 0 {
             return Err(findings.into());
         }
         Ok(kept)
+    }
+
+    /// Whether TLS ends here and where is settled at start; which certificates are shown is not.
+    fn keep_tls(&mut self, running: &Self, kept: &mut Vec<&'static str>) {
+        match (&mut self.server.tls, &running.server.tls) {
+            (Some(now), Some(then)) if now.listen != then.listen => {
+                now.listen.clone_from(&then.listen);
+                kept.push("server.tls.listen");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+            (now, then) => {
+                now.clone_from(then);
+                kept.push("server.tls");
+            }
+        }
     }
 
     /// What has changed since `before`, a line for each.
@@ -59,6 +75,8 @@ impl Config {
         };
         let (now, then) = (&self.server, &before.server);
         note(now.redirect != then.redirect, "server.redirect");
+        note(now.acme_webroot != then.acme_webroot, "server.acme_webroot");
+        note(now.tls != then.tls, "server.tls");
         note(
             now.trusted_proxies != then.trusted_proxies,
             "server.trusted_proxies",

@@ -1,6 +1,7 @@
 //! Where viewers connect, and from whom word of the client is believed.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use super::findings::Findings;
 use super::limits::{Limits, RawLimits};
 use super::problem::Problem;
+use super::state::directory;
 use super::tls::{RawTls, Tls};
 use super::values::{OneOrMany, Span};
 
@@ -22,6 +24,9 @@ pub(super) struct RawServer {
     /// Whether plain HTTP is redirected to HTTPS: `"auto"` does so only where TLS ends here, and
     /// never for a trusted proxy that says https; `"never"` does not. Default `"auto"`.
     redirect: Option<RawRedirect>,
+    /// A directory whose `.well-known/acme-challenge/` is served on plain HTTP, for a program that
+    /// fetches certificates by HTTP-01, such as `certbot --webroot`. Default: none.
+    acme_webroot: Option<String>,
     /// Networks (CIDR) of the reverse proxies in front, whose `X-Forwarded-*` is believed.
     /// Per-client limits work only with these set or TLS ending here. Default `[]`.
     trusted_proxies: Option<Vec<String>>,
@@ -50,6 +55,8 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Whether plain HTTP is redirected to HTTPS.
     pub redirect: Redirect,
+    /// Where answers to an authority's challenges are laid, by another program.
+    pub acme_webroot: Option<PathBuf>,
     /// Proxies whose word of the client and the scheme is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How long running downloads may go on after a signal to stop.
@@ -60,6 +67,15 @@ pub struct Server {
     pub limits: Limits,
     /// HTTPS, if TLS ends here.
     pub tls: Option<Tls>,
+}
+
+impl Server {
+    /// The proxies behind which clients are known, an empty list where they connect themselves;
+    /// `None` where a proxy that nobody declared may stand in front.
+    pub(crate) fn clients_known_behind(&self) -> Option<&[IpNet]> {
+        let known = self.tls.is_some() || !self.trusted_proxies.is_empty();
+        known.then_some(&self.trusted_proxies)
+    }
 }
 
 /// Whether plain HTTP is redirected to HTTPS.
@@ -83,6 +99,9 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
             None | Some(RawRedirect::Auto) => Redirect::Auto,
             Some(RawRedirect::Never) => Redirect::Never,
         },
+        acme_webroot: raw
+            .acme_webroot
+            .map(|path| directory("server.acme_webroot", Some(path), "/var/www/acme", findings)),
         trusted_proxies: networks(&trusted_proxies, findings),
         drain: raw.drain.map_or(Duration::from_mins(1), |drain| drain.0),
         origin_header: raw.origin_header.unwrap_or(true),

@@ -15,13 +15,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clients::Clients;
-use super::io::Socket;
+use super::handshake::shake_hands;
+use super::io::{Socket, Wire};
 use super::phase::{Cut, Phase};
-use super::requests::Requests;
+use super::requests::{Peer, Requests};
 use super::streams::Streams;
 use super::watch::Watch;
 use crate::config::Limits;
@@ -37,7 +39,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const PENDING_RESETS: usize = 20;
 const OWN_RESETS: usize = 256;
 /// A connection accepted as the server stops may have its request on the way.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How long a connection that was told to end may stay without a sign.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -61,7 +63,15 @@ pub(super) enum End {
     Aborted,
 }
 
-pub(super) async fn serve<S>(tcp: TcpStream, peer: SocketAddr, service: S, shared: Shared) -> End
+/// A connection as it was accepted.
+pub(super) struct Accepted {
+    pub(super) tcp: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Where its listener wants TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+pub(super) async fn serve<S>(accepted: Accepted, service: S, shared: Shared) -> End
 where
     S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
         + Clone
@@ -69,7 +79,17 @@ where
         + 'static,
     S::Future: Send,
 {
+    let Accepted { tcp, peer, tls } = accepted;
+    let secure = tls.is_some();
     let watch = Watch::new(&shared.limits);
+    let wire = Wire::new(tcp, Arc::clone(&watch));
+    let socket = match tls {
+        None => Socket::plain(wire),
+        Some(tls) => match shake_hands(tls, wire, peer, &shared).await {
+            Ok(socket) => socket,
+            Err(end) => return end,
+        },
+    };
     let builder = builder(
         &shared.limits,
         Streams {
@@ -80,13 +100,15 @@ where
     );
     let requests = Requests {
         service,
-        peer,
+        peer: Peer {
+            address: peer,
+            secure,
+        },
         watch: Arc::clone(&watch),
         stop: shared.stop.clone(),
         clients: shared.clients.clone(),
     };
-    let socket = TokioIo::new(Socket::new(tcp, Arc::clone(&watch)));
-    let mut connection = pin!(builder.serve_connection(socket, requests));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), requests));
     let mut stopping = pin!(shared.stop.cancelled());
     let mut aborting = pin!(shared.abort.cancelled());
     let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));

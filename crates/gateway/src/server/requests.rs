@@ -21,13 +21,18 @@ use super::clients::{Clients, Full, Place};
 use super::watch::{InFlight, Watch};
 use crate::http::respond::{Refusal, refuse};
 
-/// The client's address, in a request's extensions.
+/// Who has connected and how, in a request's extensions.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// The client's address, or that of the proxy in front.
+    pub address: SocketAddr,
+    /// Whether TLS ends here for it.
+    pub secure: bool,
+}
 
 pub(super) struct Requests<S> {
     pub(super) service: S,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) watch: Arc<Watch>,
     pub(super) stop: CancellationToken,
     pub(super) clients: Option<Arc<Clients>>,
@@ -48,9 +53,9 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let multiplexed = request.version() == Version::HTTP_2;
         let in_flight = self.watch.request(multiplexed);
-        request.extensions_mut().insert(Peer(self.peer));
+        request.extensions_mut().insert(self.peer);
         let place = match &self.clients {
-            Some(clients) => clients.asked(self.peer.ip(), request.headers()),
+            Some(clients) => clients.asked(self.peer.address.ip(), request.headers()),
             None => Ok(Place::default()),
         };
         let service = self.service.clone();

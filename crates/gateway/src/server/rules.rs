@@ -43,14 +43,15 @@ impl Changeable {
         }
     }
 
-    /// From now on these hold. Clients are told apart, and limited, where proxies are trusted.
-    pub fn change(&self, limits: &Limits, trusted_proxies: &[IpNet]) {
+    /// From now on these hold. Clients are told apart, and limited, where it is known who they
+    /// are: behind these proxies, or, where the list is empty, because they connect themselves.
+    pub fn change(&self, limits: &Limits, known_behind: Option<&[IpNet]>) {
         let before = self.rules.load();
         let limits = Arc::new(limits.clone());
         let most = limits.connections_per_client;
-        let clients = (!trusted_proxies.is_empty()).then(|| match &before.clients {
-            Some(clients) => clients.ruled_by(trusted_proxies, most),
-            None => Clients::new(trusted_proxies, most),
+        let clients = known_behind.map(|proxies| match &before.clients {
+            Some(clients) => clients.ruled_by(proxies, most),
+            None => Clients::new(proxies, most),
         });
         self.rules.store(Arc::new(Rules { limits, clients }));
         self.room.notify_one();

@@ -8,6 +8,7 @@ mod fixture;
 mod malformed;
 mod multiplexed;
 mod timeouts;
+mod tls;
 
 pub(super) use fixture::limits;
 use fixture::{Running, get};

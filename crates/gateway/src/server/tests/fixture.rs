@@ -12,9 +12,10 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use object::{BodyError, Interruption, ObjectBody};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,8 +90,8 @@ fn serve(stage: &Arc<Stage>, request: &Request<Incoming>) -> Response<Body> {
     let broken = || Err(BodyError::new(Interruption::Cut, "origin a broke off"));
     let body = match request.uri().path() {
         "/peer" => {
-            let Peer(peer) = request.extensions().get().expect("every request has it");
-            Body::from(peer.to_string())
+            let peer: &Peer = request.extensions().get().expect("every request has it");
+            Body::from(peer.address.to_string())
         }
         "/panic" => panic!("asked for"),
         "/panicking-body" => Body::from_stream(stream::once(async {
@@ -134,6 +135,8 @@ fn serve(stage: &Arc<Stage>, request: &Request<Incoming>) -> Response<Body> {
 
 pub(super) struct Running {
     pub(super) address: SocketAddr,
+    /// Where TLS ends, if it does.
+    pub(super) tls_address: Option<SocketAddr>,
     pub(super) stage: Arc<Stage>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) rules: Changeable,
@@ -156,6 +159,16 @@ impl Running {
         Self::serving(limits, PATIENCE, |server| server.limiting_clients(&trusted))
     }
 
+    /// With TLS ending here, and each client within its limit.
+    pub(super) fn ending_tls(limits: &Limits, acceptor: TlsAcceptor) -> Self {
+        Self::serving(limits, PATIENCE, |server| {
+            let server = server.limiting_clients(&[]);
+            server
+                .with_tls(&[([127, 0, 0, 1], 0).into()], acceptor)
+                .unwrap()
+        })
+    }
+
     fn serving(limits: &Limits, drain: Duration, set: impl FnOnce(Server) -> Server) -> Self {
         let connections = Arc::new(AtomicUsize::new(0));
         let server = Server::bind(
@@ -165,6 +178,7 @@ impl Running {
         );
         let server = set(server.unwrap());
         let address = server.local_addresses()[0];
+        let tls_address = server.tls_addresses().first().copied();
         let rules = server.changeable();
         let stage = Arc::new(Stage::default());
         let service = {
@@ -178,6 +192,7 @@ impl Running {
         let task = TaskTracker::new().spawn(server.run(service, stop.clone(), move || drain));
         Self {
             address,
+            tls_address,
             stage,
             connections,
             rules,
@@ -221,13 +236,15 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-pub(super) struct Client(pub(super) TcpStream);
+pub(super) struct Client<S = TcpStream>(pub(super) S);
 
 impl Client {
     pub(super) fn own_address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Writes as far as the server takes it.
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
