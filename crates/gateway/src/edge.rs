@@ -44,11 +44,11 @@ impl Edge {
     /// Where a request for this host of a route is to be made instead, if not here.
     pub(crate) fn instead_of(
         &self,
-        peer: Option<Peer>,
+        peer: Peer,
         parts: &Parts,
         host: Option<&str>,
     ) -> Option<HeaderValue> {
-        let (port, peer, host) = (self.redirects_to?, peer?, host?);
+        let (port, host) = (self.redirects_to?, host?);
         let is_secure = peer.secure
             || self.trusts(peer) && says_https(&parts.headers)
             || parts.uri.path().starts_with(CHALLENGES);
@@ -103,9 +103,9 @@ mod tests {
         )
     }
 
-    fn peer(address: &str, secure: bool) -> Option<Peer> {
+    fn peer(address: &str, secure: bool) -> Peer {
         let address = format!("{address}:4711").parse().unwrap();
-        Some(Peer { address, secure })
+        Peer { address, secure }
     }
 
     fn asking(target: &str, fields: &[(&str, &str)]) -> Parts {

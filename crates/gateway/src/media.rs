@@ -108,7 +108,9 @@ async fn answer(
     };
     let route = &app.routes[place.route];
     event.routed(route);
-    if let Some(location) = app.edge.instead_of(peer, parts, asked.host.as_deref()) {
+    if let Some(peer) = peer
+        && let Some(location) = app.edge.instead_of(peer, parts, asked.host.as_deref())
+    {
         return Err(Refusal::ByHttps(location));
     }
     let key = key_of(&route.config, place.rest).map_err(Refusal::BadKey)?;

@@ -301,7 +301,7 @@ async fn a_body_that_breaks_off_never_ends_cleanly() {
             let (bytes, ending) = client.rest().await;
             // Closed would be TLS' own farewell.
             assert_eq!(ending, Ending::Reset, "{path} over {version}");
-            let sent = bytes.iter().filter(|byte| **byte == b'x').count();
+            let sent = String::from_utf8_lossy(&bytes).matches('x').count();
             let expected = if path == "/panicking-body" { 0 } else { 1000 };
             assert_eq!(sent, expected, "{path} over {version}");
         }

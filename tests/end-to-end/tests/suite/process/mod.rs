@@ -19,3 +19,4 @@ mod starting;
 mod stopping;
 mod storage;
 mod telling;
+mod tls;

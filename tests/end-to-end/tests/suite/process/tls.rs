@@ -1,0 +1,544 @@
+//! HTTPS that ends in the gateway: certificates that change, downloads that go on, and clients
+//! that mean no good.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, Version};
+use reqwest::tls::TlsInfo;
+use rustix::process::Signal;
+use test_servers::faulty::{Fault, Faulty, Gate, On};
+use test_servers::tls::Identity;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::harness::{Gateway, PATIENCE, Setup, route, web};
+use super::raw::Reader;
+
+const HOST: &str = "media.test";
+const DOWNLOADS: usize = 50;
+
+fn picture() -> Bytes {
+    (0..200_000u32).flat_map(u32::to_le_bytes).collect()
+}
+
+/// A directory as certbot keeps it: `live/` has links, which lead to what was issued last.
+struct Certbot(tempfile::TempDir);
+
+impl Certbot {
+    fn with(identity: &Identity) -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(this.path("live")).unwrap();
+        this.renews(1, identity.pem(), identity.key_pem());
+        this
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Lays the files beside the old ones and turns the links over, one after the other.
+    fn renews(&self, number: u32, certificate: &str, key: &str) {
+        for (name, text) in [("fullchain", certificate), ("privkey", key)] {
+            let issued = self.path(&format!("{name}{number}.pem"));
+            fs::write(&issued, text).unwrap();
+            let new = self.path("new");
+            symlink(&issued, &new).unwrap();
+            fs::rename(new, self.path(&format!("live/{name}.pem"))).unwrap();
+        }
+    }
+
+    /// The table of the configuration.
+    fn table(&self, more: &str) -> String {
+        let live = self.path("live");
+        let live = live.display();
+        format!(
+            "[server.tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{live}/fullchain.pem\"\n\
+             private_key = \"{live}/privkey.pem\"\n{more}\n"
+        )
+    }
+}
+
+/// Whoever trusts these and knows where `media.test` is.
+fn client(gateway: &Gateway, trusted: &[&Identity], version: Version) -> reqwest::Client {
+    let roots = trusted.iter().map(|identity| identity.pem());
+    let roots = roots.map(|pem| reqwest::Certificate::from_pem(pem.as_bytes()).unwrap());
+    let mut client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_only(roots)
+        .tls_info(true)
+        .resolve(HOST, gateway.tls());
+    if version == Version::HTTP_11 {
+        client = client.http1_only();
+    }
+    client.build().unwrap()
+}
+
+fn url(gateway: &Gateway, path: &str) -> String {
+    format!("https://{HOST}:{}{path}", gateway.tls().port())
+}
+
+/// Asks on a connection of its own, and returns the certificate that it was shown.
+async fn shown(gateway: &Gateway, trusted: &Identity) -> reqwest::Result<Vec<u8>> {
+    let client = client(gateway, &[trusted], Version::HTTP_2);
+    let response = client.get(url(gateway, "/small.bin")).send().await?;
+    assert_eq!(response.status(), 200);
+    let info = response.extensions().get::<TlsInfo>().unwrap();
+    Ok(info.peer_certificate().unwrap().to_vec())
+}
+
+/// Downloads that are half done, over connections of their own and over one that is shared.
+async fn half_done(gateway: &Gateway, trusted: &Identity) -> Vec<reqwest::Response> {
+    let mut downloads = Vec::new();
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let client = client(gateway, &[trusted], version);
+        let asked = (0..DOWNLOADS / 2).map(|_| client.get(url(gateway, "/a.bin")).send());
+        for response in join_all(asked).await {
+            let response = response.unwrap();
+            assert_eq!(
+                (response.status().as_u16(), response.version()),
+                (200, version)
+            );
+            downloads.push(response);
+        }
+    }
+    downloads
+}
+
+async fn all_come(downloads: Vec<reqwest::Response>) {
+    let bodies = join_all(downloads.into_iter().map(reqwest::Response::bytes)).await;
+    let lost = bodies
+        .iter()
+        .filter(|body| body.as_ref().ok() != Some(&picture()));
+    assert_eq!(lost.count(), 0, "of {DOWNLOADS}");
+}
+
+struct Scene {
+    origin: Faulty,
+    gate: Gate,
+    identity: Identity,
+    certbot: Certbot,
+    setup: Setup,
+}
+
+impl Scene {
+    async fn set(more: &str) -> Self {
+        let origin = Faulty::start().await;
+        origin.put("a.bin", picture());
+        origin.put("small.bin", "small");
+        let gate = Gate::new();
+        origin.fault(On::key("a.bin"), Fault::HoldAfter(100_000, gate.clone()));
+        let identity = Identity::named(&[HOST, "127.0.0.1"]);
+        let certbot = Certbot::with(&identity);
+        let setup =
+            Setup::new(certbot.table(more) + &web("only", &origin.base_url()) + &route(&["only"]));
+        Self {
+            origin,
+            gate,
+            identity,
+            certbot,
+            setup,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_shown_without_a_restart_and_no_download_notices() {
+    let scene = Scene::set("").await;
+    let mut gateway = scene.setup.start().await;
+    assert!(shown(&gateway, &scene.identity).await.unwrap() == scene.identity.der());
+    let downloads = half_done(&gateway, &scene.identity).await;
+
+    let renewed = Identity::named(&[HOST]);
+    let certbot = &scene.certbot;
+    certbot.renews(2, renewed.pem(), renewed.key_pem());
+    gateway
+        .logged("certificate media.test until 2125-01-01")
+        .await;
+    assert!(shown(&gateway, &renewed).await.unwrap() == renewed.der());
+    assert!(shown(&gateway, &scene.identity).await.is_err());
+
+    // One that cannot be used is refused, and the one before holds.
+    let other = Identity::named(&[HOST]);
+    certbot.renews(3, other.pem(), renewed.key_pem());
+    gateway.logged("does not fit").await;
+    gateway.logged("the one before holds").await;
+    let live = certbot.path("live/privkey.pem").display().to_string();
+    assert!(gateway.log().contains(&live), "{}", gateway.log());
+    assert!(shown(&gateway, &renewed).await.unwrap() == renewed.der());
+
+    // By a signal it is taken at once.
+    certbot.renews(4, other.pem(), other.key_pem());
+    gateway.signal(Signal::HUP);
+    gateway.logged("SIGHUP").await;
+    assert!(shown(&gateway, &other).await.unwrap() == other.der());
+
+    scene.gate.open();
+    all_come(downloads).await;
+    gateway.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_over_tls_survive_a_sigterm() {
+    let scene = Scene::set("").await;
+    let mut gateway = scene.setup.start().await;
+    let downloads = half_done(&gateway, &scene.identity).await;
+    gateway.signal(Signal::TERM);
+    gateway.logged("accepting nothing new").await;
+    let refused = async { while TcpStream::connect(gateway.tls()).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("it is closed");
+    scene.gate.open();
+    all_come(downloads).await;
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_body_whose_origin_dies_is_seen_to_be_broken_over_tls() {
+    let scene = Scene::set("").await;
+    scene.origin.put("cut.bin", picture());
+    scene
+        .origin
+        .fault(On::key("cut.bin"), Fault::ResetAfter(300_000));
+    scene.origin.put("endless.bin", picture());
+    scene.origin.fault(On::key("endless.bin"), Fault::Chunked);
+    scene
+        .origin
+        .fault(On::key("endless.bin"), Fault::ResetAfter(300_000));
+    let gateway = scene.setup.start().await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        for path in ["/cut.bin", "/endless.bin"] {
+            let client = client(&gateway, &[&scene.identity], version);
+            let response = client.get(url(&gateway, path)).send().await;
+            if let Ok(response) = response
+                && response.status() == 200
+            {
+                assert!(response.bytes().await.is_err(), "{path} by {version:?}");
+            }
+            let response = client.get(url(&gateway, "/small.bin")).send().await;
+            assert_eq!(response.unwrap().status(), 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn operators_are_told_how_long_a_certificate_has_still() {
+    let scene = Scene::set("").await;
+    let gateway = scene.setup.start().await;
+    let left = async || {
+        let metrics = gateway.operators("/metrics").await.text();
+        let mut lines = metrics.lines();
+        let line = "media_gateway_certificate_expiry_seconds{name=\"media.test\"} ";
+        lines.find_map(|metric| metric.strip_prefix(line)?.parse::<i64>().ok())
+    };
+    // To the first of January 2125.
+    let seconds = left().await.unwrap();
+    assert!(
+        (3_000_000_000..3_200_000_000).contains(&seconds),
+        "{seconds}"
+    );
+
+    let report = scene.setup.json(&["check", "--json"]).await;
+    let findings = report["findings"].as_array().unwrap();
+    let told: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding["subject"] == "server.tls")
+        .collect();
+    let what = told[0]["what"].as_str().unwrap();
+    assert!(what.starts_with("media.test, 127.0.0.1: 3"), "{what}");
+}
+
+#[tokio::test]
+async fn certificates_that_cannot_be_used_are_refused_at_start_with_what_to_do() {
+    let scene = Scene::set("").await;
+    let live = scene.certbot.path("live/privkey.pem").display().to_string();
+    let other = Identity::named(&[HOST]);
+    for (certificate, key, words) in [
+        (scene.identity.pem(), other.key_pem(), "does not fit"),
+        (scene.identity.pem(), "", "no private key"),
+    ] {
+        scene.certbot.renews(2, certificate, key);
+        for said in [
+            scene.setup.refused().await,
+            String::from_utf8(scene.setup.run(&["check", "--offline"]).await.stderr).unwrap(),
+        ] {
+            for word in ["server.tls.private_key", &live, words, "remedy: "] {
+                assert!(said.contains(word), "{word:?} is not in: {said}");
+            }
+        }
+    }
+    fs::remove_file(scene.certbot.path("live/fullchain.pem")).unwrap();
+    let said = scene.setup.refused().await;
+    assert!(said.contains("server.tls.certificate"), "{said}");
+    assert!(said.contains("No such file"), "{said}");
+    // One that is no longer valid is better than none, and said.
+    let expired = Identity::expired();
+    scene.certbot.renews(3, expired.pem(), expired.key_pem());
+    let mut gateway = scene.setup.start().await;
+    gateway.logged("has expired").await;
+}
+
+fn location(headers: &HeaderMap) -> Option<&str> {
+    headers.get("location").map(|value| value.to_str().unwrap())
+}
+
+async fn said(to: std::net::SocketAddr, request: &str) -> String {
+    let mut reader = Reader::connect(to).await;
+    reader.send(request).await;
+    reader.read_to_end().await;
+    reader.said()
+}
+
+#[tokio::test]
+async fn plain_http_is_sent_to_https_and_challenges_are_answered() {
+    let webroot = tempfile::tempdir().unwrap();
+    let challenges = webroot.path().join(".well-known/acme-challenge");
+    fs::create_dir_all(&challenges).unwrap();
+    fs::write(challenges.join("to_Ken-1"), "to_Ken-1.thumb").unwrap();
+    fs::write(webroot.path().join("secret"), "a secret").unwrap();
+    symlink("../../secret", challenges.join("link")).unwrap();
+    let scene = Scene::set("hsts = \"180d\"").await;
+    let named = format!(
+        "{}{}[[routes]]\nurl = \"https://{HOST}/\"\nkeys = [\"\"]\norigins = [\"only\"]\n",
+        scene.certbot.table("hsts = \"180d\""),
+        web("only", &scene.origin.base_url())
+    );
+    let setup = scene
+        .setup
+        .with_others(named)
+        .server(&format!("acme_webroot = \"{}\"", webroot.path().display()));
+    let gateway = setup.start().await;
+    let port = gateway.tls().port();
+    let ask = async |method: &str, path: &str, host: &str| {
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        said(gateway.media(), &request).await
+    };
+
+    let answer = ask("GET", "/small.bin?name=a%20b", "MEDIA.test:80").await;
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    let to = format!("location: https://{HOST}:{port}/small.bin?name=a%20b\r\n");
+    assert!(answer.contains(&to), "{answer}");
+    assert!(!answer.contains("strict-transport-security"), "{answer}");
+    assert!(
+        ask("HEAD", "/small.bin", HOST)
+            .await
+            .starts_with("HTTP/1.1 308 ")
+    );
+    assert!(
+        ask("GET", "/small.bin", "other.test")
+            .await
+            .starts_with("HTTP/1.1 421 ")
+    );
+    // A browser does not follow a redirection of its own question.
+    assert!(
+        ask("OPTIONS", "/small.bin", HOST)
+            .await
+            .starts_with("HTTP/1.1 204 ")
+    );
+
+    let client = client(&gateway, &[&scene.identity], Version::HTTP_2);
+    let secure = client
+        .get(url(&gateway, "/small.bin"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(secure.status(), 200);
+    assert_eq!(
+        secure.headers()["strict-transport-security"],
+        "max-age=15552000"
+    );
+    assert_eq!(location(secure.headers()), None);
+    let refused = client.get(url(&gateway, "/%zz")).send().await.unwrap();
+    assert!(refused.headers().contains_key("strict-transport-security"));
+
+    let token = "/.well-known/acme-challenge/to_Ken-1";
+    let answer = ask("GET", token, "any.test").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nto_Ken-1.thumb"), "{answer}");
+    assert!(ask("HEAD", token, HOST).await.ends_with("\r\n\r\n"));
+    for path in [
+        "absent",
+        "link",
+        "",
+        "..",
+        ".%2e/secret",
+        "../../secret",
+        "%2e%2e%2f%2e%2e%2fsecret",
+        "..%2f..%2fsecret",
+        "to_Ken-1/",
+        "to_Ken-1%00",
+        "./to_Ken-1",
+        "/to_Ken-1",
+        "to_Ken-1?x=../../secret&",
+    ] {
+        let answer = ask("GET", &format!("/.well-known/acme-challenge/{path}"), HOST).await;
+        let fine = path.contains('?');
+        let expected = if fine {
+            "HTTP/1.1 200 "
+        } else {
+            "HTTP/1.1 404 "
+        };
+        assert!(answer.starts_with(expected), "{path}: {answer}");
+        assert!(!answer.contains("a secret"), "{path}: {answer}");
+    }
+    // Over TLS it is a path like any other.
+    let secure = client.get(url(&gateway, token)).send().await.unwrap();
+    assert_eq!(secure.status(), 404);
+    assert_eq!(secure.text().await.unwrap(), "not found\n");
+}
+
+#[tokio::test]
+async fn whom_a_trusted_proxy_has_met_by_https_is_not_sent_away() {
+    let scene = Scene::set("").await;
+    let asked = |proto: &str| {
+        format!(
+            "GET /small.bin HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-Proto: {proto}\r\n\
+             Connection: close\r\n\r\n"
+        )
+    };
+    let setup = scene.setup;
+    let gateway = setup.start().await;
+    // Anybody may say so.
+    let answer = said(gateway.media(), &asked("https")).await;
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    gateway.stopped().await;
+
+    let setup = setup.server("trusted_proxies = [\"127.0.0.0/8\"]");
+    let gateway = setup.start().await;
+    let answer = said(gateway.media(), &asked("https")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let answer = said(gateway.media(), &asked("http")).await;
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    gateway.stopped().await;
+
+    let gateway = setup.server("redirect = \"never\"").start().await;
+    let answer = said(gateway.media(), &asked("http")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn handshakes_that_fail_leave_no_trace_in_the_log() {
+    let scene = Scene::set("").await;
+    let gateway = scene.setup.start().await;
+    for _ in 0..100 {
+        let mut reader = Reader::connect(gateway.tls()).await;
+        reader.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        reader.read_to_end().await;
+    }
+    shown(&gateway, &scene.identity).await.unwrap();
+    let log = gateway.stopped().await;
+    assert!(log.lines().count() < 20, "{log}");
+}
+
+/// Runs a program of the system that attacks or examines.
+async fn run(program: &'static str, arguments: Vec<String>) -> String {
+    let run = tokio::task::spawn_blocking(move || {
+        let mut command = Command::new(program);
+        command.args(arguments).output()
+    });
+    let output = timeout(PATIENCE * 4, run).await.expect("it ends").unwrap();
+    let output = output.unwrap_or_else(|error| {
+        panic!("{program} cannot be run: {error}; install Debian's package {program}")
+    });
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sslscan_finds_nothing_weak() {
+    let scene = Scene::set("").await;
+    let gateway = scene.setup.start().await;
+    let sni = format!("--sni-name={HOST}");
+    let found = run(
+        "sslscan",
+        vec!["--no-colour".into(), sni, gateway.tls().to_string()],
+    )
+    .await;
+    println!("{found}");
+    for old in ["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"] {
+        let line = found
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(old));
+        let line = line.unwrap_or_else(|| panic!("nothing is said of {old}: {found}"));
+        assert!(line.ends_with("disabled"), "{line}");
+    }
+    for new in ["TLSv1.2", "TLSv1.3"] {
+        let is_on = |line: &str| {
+            let mut words = line.split_whitespace();
+            words.next() == Some(new) && words.next() == Some("enabled")
+        };
+        assert!(found.lines().any(is_on), "{new} is not spoken: {found}");
+    }
+    let ciphers: Vec<_> = found
+        .lines()
+        .filter(|line| line.starts_with("Accepted") || line.starts_with("Preferred"))
+        .collect();
+    assert!(ciphers.len() >= 4, "{found}");
+    for cipher in ciphers {
+        let is_strong = cipher.contains("GCM") || cipher.contains("CHACHA20");
+        let is_ephemeral = cipher.contains("TLSv1.3") || cipher.contains("ECDHE");
+        assert!(is_strong && is_ephemeral, "{cipher}");
+    }
+    let bad = |line: &&str| {
+        line.contains("vulnerable") && !line.contains("not vulnerable")
+            || line.contains("Compression enabled")
+            || line.contains("Insecure")
+    };
+    assert_eq!(found.lines().find(bad), None, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slowhttptest_leaves_the_service_available() {
+    let scene = Scene::set("").await;
+    let setup = scene.setup.limits(
+        "connections_per_client = 200\nheader_timeout = \"2s\"\nminimum_rate_grace = \"2s\"",
+    );
+    let gateway = Arc::new(setup.start().await);
+    let address = url(&gateway, "/small.bin").replace(HOST, "127.0.0.1");
+    // Headers that never end, and answers that are read a byte at a time.
+    let slow_read = ["-X", "-w", "1", "-y", "2", "-n", "5", "-z", "1"];
+    for attack in [&["-H"][..], &slow_read] {
+        let common = [
+            "-c", "150", "-r", "100", "-l", "8", "-i", "1", "-p", "3", "-u", &address,
+        ];
+        let arguments = attack.iter().chain(&common).map(|word| (*word).to_owned());
+        let attacking = TaskTracker::new().spawn(run("slowhttptest", arguments.collect()));
+        let mut answered = 0;
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        while !attacking.is_finished() {
+            look.tick().await;
+            let asked = timeout(Duration::from_secs(5), shown(&gateway, &scene.identity));
+            asked.await.expect("in time").expect("it is answered");
+            answered += 1;
+        }
+        let said = attacking.await.unwrap();
+        println!("{attack:?}: {answered} answers meanwhile\n{said}");
+        assert!(answered > 1, "{said}");
+        // It asks for itself meanwhile.
+        assert!(said.contains("service available"), "{said}");
+        assert!(!said.contains("NO\u{1b}"), "{said}");
+    }
+}
+
+/// The files' names in the configuration may be relative, to where the gateway was started.
+#[tokio::test]
+async fn relative_paths_are_those_of_the_working_directory() {
+    let scene = Scene::set("").await;
+    let setup = scene.setup;
+    let place = |name: &str| setup.path(name);
+    fs::write(place("chain.pem"), scene.identity.pem()).unwrap();
+    fs::write(place("key.pem"), scene.identity.key_pem()).unwrap();
+    assert!(Path::new("chain.pem").is_relative());
+    let table = "[server.tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"chain.pem\"\n\
+                 private_key = \"key.pem\"\n";
+    let rest = web("only", &scene.origin.base_url()) + &route(&["only"]);
+    let gateway = setup.with_others(table.to_owned() + &rest).start().await;
+    assert!(shown(&gateway, &scene.identity).await.unwrap() == scene.identity.der());
+}
