@@ -1,26 +1,23 @@
-//! HTTPS that ends in the gateway: certificates that change, downloads that go on, and clients
-//! that mean no good.
+//! HTTPS that ends in the gateway: certificates that change, and downloads that go on.
+
+mod attacks;
+mod plain;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, Version};
+use http::Version;
 use reqwest::tls::TlsInfo;
 use rustix::process::Signal;
 use test_servers::faulty::{Fault, Faulty, Gate, On};
 use test_servers::tls::Identity;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use super::harness::{Gateway, PATIENCE, Setup, route, web};
-use super::raw::Reader;
 
 const HOST: &str = "media.test";
 const DOWNLOADS: usize = 50;
@@ -283,248 +280,6 @@ async fn certificates_that_cannot_be_used_are_refused_at_start_with_what_to_do()
     scene.certbot.renews(3, expired.pem(), expired.key_pem());
     let mut gateway = scene.setup.start().await;
     gateway.logged("has expired").await;
-}
-
-fn location(headers: &HeaderMap) -> Option<&str> {
-    headers.get("location").map(|value| value.to_str().unwrap())
-}
-
-async fn said(to: std::net::SocketAddr, request: &str) -> String {
-    let mut reader = Reader::connect(to).await;
-    reader.send(request).await;
-    reader.read_to_end().await;
-    reader.said()
-}
-
-#[tokio::test]
-async fn plain_http_is_sent_to_https_and_challenges_are_answered() {
-    let webroot = tempfile::tempdir().unwrap();
-    let challenges = webroot.path().join(".well-known/acme-challenge");
-    fs::create_dir_all(&challenges).unwrap();
-    fs::write(challenges.join("to_Ken-1"), "to_Ken-1.thumb").unwrap();
-    fs::write(webroot.path().join("secret"), "a secret").unwrap();
-    symlink("../../secret", challenges.join("link")).unwrap();
-    let scene = Scene::set("hsts = \"180d\"").await;
-    let named = format!(
-        "{}{}[[routes]]\nurl = \"https://{HOST}/\"\nkeys = [\"\"]\norigins = [\"only\"]\n",
-        scene.certbot.table("hsts = \"180d\""),
-        web("only", &scene.origin.base_url())
-    );
-    let setup = scene
-        .setup
-        .with_others(named)
-        .server(&format!("acme_webroot = \"{}\"", webroot.path().display()));
-    let gateway = setup.start().await;
-    let port = gateway.tls().port();
-    let ask = async |method: &str, path: &str, host: &str| {
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        said(gateway.media(), &request).await
-    };
-
-    let answer = ask("GET", "/small.bin?name=a%20b", "MEDIA.test:80").await;
-    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
-    let to = format!("location: https://{HOST}:{port}/small.bin?name=a%20b\r\n");
-    assert!(answer.contains(&to), "{answer}");
-    assert!(!answer.contains("strict-transport-security"), "{answer}");
-    assert!(
-        ask("HEAD", "/small.bin", HOST)
-            .await
-            .starts_with("HTTP/1.1 308 ")
-    );
-    assert!(
-        ask("GET", "/small.bin", "other.test")
-            .await
-            .starts_with("HTTP/1.1 421 ")
-    );
-    // A browser does not follow a redirection of its own question.
-    assert!(
-        ask("OPTIONS", "/small.bin", HOST)
-            .await
-            .starts_with("HTTP/1.1 204 ")
-    );
-
-    let client = client(&gateway, &[&scene.identity], Version::HTTP_2);
-    let secure = client
-        .get(url(&gateway, "/small.bin"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(secure.status(), 200);
-    assert_eq!(
-        secure.headers()["strict-transport-security"],
-        "max-age=15552000"
-    );
-    assert_eq!(location(secure.headers()), None);
-    let refused = client.get(url(&gateway, "/%zz")).send().await.unwrap();
-    assert!(refused.headers().contains_key("strict-transport-security"));
-
-    let token = "/.well-known/acme-challenge/to_Ken-1";
-    let answer = ask("GET", token, "any.test").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.ends_with("\r\n\r\nto_Ken-1.thumb"), "{answer}");
-    assert!(ask("HEAD", token, HOST).await.ends_with("\r\n\r\n"));
-    for path in [
-        "absent",
-        "link",
-        "",
-        "..",
-        ".%2e/secret",
-        "../../secret",
-        "%2e%2e%2f%2e%2e%2fsecret",
-        "..%2f..%2fsecret",
-        "to_Ken-1/",
-        "to_Ken-1%00",
-        "./to_Ken-1",
-        "/to_Ken-1",
-        "to_Ken-1?x=../../secret&",
-    ] {
-        let answer = ask("GET", &format!("/.well-known/acme-challenge/{path}"), HOST).await;
-        let fine = path.contains('?');
-        let expected = if fine {
-            "HTTP/1.1 200 "
-        } else {
-            "HTTP/1.1 404 "
-        };
-        assert!(answer.starts_with(expected), "{path}: {answer}");
-        assert!(!answer.contains("a secret"), "{path}: {answer}");
-    }
-    // Over TLS it is a path like any other.
-    let secure = client.get(url(&gateway, token)).send().await.unwrap();
-    assert_eq!(secure.status(), 404);
-    assert_eq!(secure.text().await.unwrap(), "not found\n");
-}
-
-#[tokio::test]
-async fn whom_a_trusted_proxy_has_met_by_https_is_not_sent_away() {
-    let scene = Scene::set("").await;
-    let asked = |proto: &str| {
-        format!(
-            "GET /small.bin HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-Proto: {proto}\r\n\
-             Connection: close\r\n\r\n"
-        )
-    };
-    let setup = scene.setup;
-    let gateway = setup.start().await;
-    // Anybody may say so.
-    let answer = said(gateway.media(), &asked("https")).await;
-    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
-    gateway.stopped().await;
-
-    let setup = setup.server("trusted_proxies = [\"127.0.0.0/8\"]");
-    let gateway = setup.start().await;
-    let answer = said(gateway.media(), &asked("https")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    let answer = said(gateway.media(), &asked("http")).await;
-    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
-    gateway.stopped().await;
-
-    let gateway = setup.server("redirect = \"never\"").start().await;
-    let answer = said(gateway.media(), &asked("http")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-}
-
-#[tokio::test]
-async fn handshakes_that_fail_leave_no_trace_in_the_log() {
-    let scene = Scene::set("").await;
-    let gateway = scene.setup.start().await;
-    for _ in 0..100 {
-        let mut reader = Reader::connect(gateway.tls()).await;
-        reader.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        reader.read_to_end().await;
-    }
-    shown(&gateway, &scene.identity).await.unwrap();
-    let log = gateway.stopped().await;
-    assert!(log.lines().count() < 20, "{log}");
-}
-
-/// Runs a program of the system that attacks or examines.
-async fn run(program: &'static str, arguments: Vec<String>) -> String {
-    let run = tokio::task::spawn_blocking(move || {
-        let mut command = Command::new(program);
-        command.args(arguments).output()
-    });
-    let output = timeout(PATIENCE * 4, run).await.expect("it ends").unwrap();
-    let output = output.unwrap_or_else(|error| {
-        panic!("{program} cannot be run: {error}; install Debian's package {program}")
-    });
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sslscan_finds_nothing_weak() {
-    let scene = Scene::set("").await;
-    let gateway = scene.setup.start().await;
-    let sni = format!("--sni-name={HOST}");
-    let found = run(
-        "sslscan",
-        vec!["--no-colour".into(), sni, gateway.tls().to_string()],
-    )
-    .await;
-    println!("{found}");
-    for old in ["SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"] {
-        let line = found
-            .lines()
-            .find(|line| line.split_whitespace().next() == Some(old));
-        let line = line.unwrap_or_else(|| panic!("nothing is said of {old}: {found}"));
-        assert!(line.ends_with("disabled"), "{line}");
-    }
-    for new in ["TLSv1.2", "TLSv1.3"] {
-        let is_on = |line: &str| {
-            let mut words = line.split_whitespace();
-            words.next() == Some(new) && words.next() == Some("enabled")
-        };
-        assert!(found.lines().any(is_on), "{new} is not spoken: {found}");
-    }
-    let ciphers: Vec<_> = found
-        .lines()
-        .filter(|line| line.starts_with("Accepted") || line.starts_with("Preferred"))
-        .collect();
-    assert!(ciphers.len() >= 4, "{found}");
-    for cipher in ciphers {
-        let is_strong = cipher.contains("GCM") || cipher.contains("CHACHA20");
-        let is_ephemeral = cipher.contains("TLSv1.3") || cipher.contains("ECDHE");
-        assert!(is_strong && is_ephemeral, "{cipher}");
-    }
-    let bad = |line: &&str| {
-        line.contains("vulnerable") && !line.contains("not vulnerable")
-            || line.contains("Compression enabled")
-            || line.contains("Insecure")
-    };
-    assert_eq!(found.lines().find(bad), None, "{found}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn slowhttptest_leaves_the_service_available() {
-    let scene = Scene::set("").await;
-    let setup = scene.setup.limits(
-        "connections_per_client = 200\nheader_timeout = \"2s\"\nminimum_rate_grace = \"2s\"",
-    );
-    let gateway = Arc::new(setup.start().await);
-    let address = url(&gateway, "/small.bin").replace(HOST, "127.0.0.1");
-    // Headers that never end, and answers that are read a byte at a time.
-    let slow_read = ["-X", "-w", "1", "-y", "2", "-n", "5", "-z", "1"];
-    for attack in [&["-H"][..], &slow_read] {
-        let common = [
-            "-c", "150", "-r", "100", "-l", "8", "-i", "1", "-p", "3", "-u", &address,
-        ];
-        let arguments = attack.iter().chain(&common).map(|word| (*word).to_owned());
-        let attacking = TaskTracker::new().spawn(run("slowhttptest", arguments.collect()));
-        let mut answered = 0;
-        let mut look = tokio::time::interval(Duration::from_millis(200));
-        while !attacking.is_finished() {
-            look.tick().await;
-            let asked = timeout(Duration::from_secs(5), shown(&gateway, &scene.identity));
-            asked.await.expect("in time").expect("it is answered");
-            answered += 1;
-        }
-        let said = attacking.await.unwrap();
-        println!("{attack:?}: {answered} answers meanwhile\n{said}");
-        assert!(answered > 1, "{said}");
-        // It asks for itself meanwhile.
-        assert!(said.contains("service available"), "{said}");
-        assert!(!said.contains("NO\u{1b}"), "{said}");
-    }
 }
 
 /// The files' names in the configuration may be relative, to where the gateway was started.
