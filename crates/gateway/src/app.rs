@@ -58,6 +58,7 @@ pub(crate) struct App {
     pub(crate) repaired: Arc<RepairedTypes>,
     pub(crate) seed: RandomState,
     pub(crate) origin_header: bool,
+    pub(crate) client_addresses: config::ClientAddresses,
     pub(crate) edge: Edge,
     pub(crate) lasting: Lasting,
     /// What a changed configuration has put in its place.
@@ -200,6 +201,7 @@ impl App {
             repaired: Arc::clone(&lasting.repaired),
             seed: lasting.seed.clone(),
             origin_header: config.server.origin_header,
+            client_addresses: config.log.client_addresses,
             edge: Edge::new(&config.server, lasting.tls.as_ref().map(|tls| tls.port)),
             lasting,
             successor: OnceLock::new(),

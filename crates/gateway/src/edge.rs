@@ -87,6 +87,8 @@ fn says_https(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use http::Request;
 
     use super::*;
@@ -104,8 +106,12 @@ mod tests {
     }
 
     fn peer(address: &str, secure: bool) -> Peer {
-        let address = format!("{address}:4711").parse().unwrap();
-        Peer { address, secure }
+        let address: SocketAddr = format!("{address}:4711").parse().unwrap();
+        Peer {
+            address,
+            client: address.ip(),
+            secure,
+        }
     }
 
     fn asking(target: &str, fields: &[(&str, &str)]) -> Parts {

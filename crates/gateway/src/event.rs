@@ -4,7 +4,7 @@
 //! A request that never gets as far as an answer is still accounted for: dropping the event
 //! reports it.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +19,8 @@ pub(crate) struct Event {
     began: Instant,
     method: Method,
     path: Box<str>,
-    client: Option<SocketAddr>,
+    /// As much of it as is logged.
+    client: Option<IpAddr>,
     route: Option<Arc<Route>>,
     origin: Option<Arc<str>>,
     cache: CacheResult,
@@ -29,7 +30,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    pub(crate) fn begin(method: &Method, path: &str, client: Option<SocketAddr>) -> Self {
+    pub(crate) fn begin(method: &Method, path: &str, client: Option<IpAddr>) -> Self {
         Self {
             began: Instant::now(),
             method: method.clone(),

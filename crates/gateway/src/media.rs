@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use object::{ByteRange, Extent, ObjectBody, ObjectKey, Part, RangeRequest};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::address::logged;
 use crate::app::{App, Route, Unlocated};
 use crate::event::Event;
 use crate::http::conditions::{self, Condition, Current};
@@ -39,11 +40,11 @@ const ATTEMPTS: u32 = 3;
 pub(crate) async fn serve(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let (parts, incoming) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
-    let client = peer.map(|peer| peer.address);
+    let client = peer.and_then(|peer| logged(peer.client, app.client_addresses));
     let mut event = Event::begin(&parts.method, parts.uri.path(), client);
     let has_body = !incoming.is_end_stream();
     drop(incoming);
-    let mut response = match answer(&app, &parts, has_body, &mut event).await {
+    let mut response = match answer(&app, &parts, peer, has_body, &mut event).await {
         Ok(answer) => answer.into_response(event),
         Err(refusal) => {
             let (head, text) = respond::refuse(&refusal);
@@ -81,6 +82,7 @@ struct Sending {
 async fn answer(
     app: &Arc<App>,
     parts: &Parts,
+    peer: Option<Peer>,
     has_body: bool,
     event: &mut Event,
 ) -> Result<Answer, Refusal> {
@@ -91,7 +93,6 @@ async fn answer(
     if parts.method == Method::OPTIONS {
         return Ok(Answer::without_body(respond::preflight()));
     }
-    let peer = parts.extensions.get::<Peer>().copied();
     if let Some(webroot) = &app.edge.webroot
         && let Some(token) = asked.path.strip_prefix(CHALLENGES)
         && !peer.is_some_and(|peer| peer.secure)

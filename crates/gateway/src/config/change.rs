@@ -89,6 +89,10 @@ impl Config {
         note(now.limits != then.limits, "server.limits");
         note(!self.admin.has_token_of(&before.admin), "admin.token");
         note(self.log.level != before.log.level, "log.level");
+        note(
+            self.log.client_addresses != before.log.client_addresses,
+            "log.client_addresses",
+        );
         for origin in &self.origins {
             let name = origin.name();
             match before.origin(name) {
@@ -225,6 +229,23 @@ mod tests {
         assert_eq!(kept, ["server.listen", "cache.memory"]);
         assert_eq!(next.server.listen, running.server.listen);
         assert_eq!(next.changes_since(&running), ["server.drain"]);
+    }
+
+    #[test]
+    fn where_tls_ends_is_settled_at_start_and_by_which_certificates_is_not() {
+        let with = |lines: &str| config(&format!("[server.tls]\n{lines}\n{BEFORE}"));
+        let files = "certificate = \"a\"\nprivate_key = \"b\"";
+        let running = with(files);
+        let mut moved = with(&format!("listen = \"127.0.0.1:1\"\n{files}"));
+        assert_eq!(moved.taken_over(&running).unwrap(), ["server.tls.listen"]);
+        assert_eq!(moved.server.tls, running.server.tls);
+        let mut others = with("certificate = \"c\"\nprivate_key = \"d\"\nhsts = \"1d\"");
+        assert!(others.taken_over(&running).unwrap().is_empty());
+        assert_eq!(others.changes_since(&running), ["server.tls"]);
+        for (mut next, running) in [(config(BEFORE), with(files)), (with(files), config(BEFORE))] {
+            assert_eq!(next.taken_over(&running).unwrap(), ["server.tls"]);
+            assert_eq!(next.server.tls, running.server.tls);
+        }
     }
 
     #[test]

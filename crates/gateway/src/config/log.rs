@@ -11,6 +11,21 @@ pub(super) struct RawLog {
     format: Option<LogFormat>,
     /// The least important thing that is logged. Default `"info"`.
     level: Option<LogLevel>,
+    /// What is logged of a client's address: `"shortened"` its network (an IPv4 /24, an IPv6 /48),
+    /// `"full"` all of it, `"none"` nothing. Default `"shortened"`.
+    client_addresses: Option<ClientAddresses>,
+}
+
+/// What is logged of a client's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAddresses {
+    /// Its network: many households, and nobody in particular.
+    Shortened,
+    /// All of it.
+    Full,
+    /// Nothing.
+    None,
 }
 
 /// How a line looks.
@@ -55,11 +70,14 @@ pub struct Log {
     pub format: LogFormat,
     /// The least important thing that is logged.
     pub level: LogLevel,
+    /// What is logged of a client's address.
+    pub client_addresses: ClientAddresses,
 }
 
 pub(super) fn check(raw: &RawLog) -> Log {
     Log {
         format: raw.format.unwrap_or(LogFormat::Text),
         level: raw.level.unwrap_or(LogLevel::Info),
+        client_addresses: raw.client_addresses.unwrap_or(ClientAddresses::Shortened),
     }
 }

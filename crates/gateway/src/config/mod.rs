@@ -39,7 +39,7 @@ pub use ahead::NotYet;
 pub use cache::Cache;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use limits::Limits;
-pub use log::{Log, LogFormat, LogLevel};
+pub use log::{ClientAddresses, Log, LogFormat, LogLevel};
 pub use origin::{CacheTier, Origin, Writing};
 pub use problem::{Place, Problem, Rejected};
 pub use route::{Deletes, Route, RouteUrl};

@@ -26,6 +26,7 @@ use super::phase::{Cut, Phase};
 use super::requests::{Peer, Requests};
 use super::streams::Streams;
 use super::watch::Watch;
+use crate::address::shortened;
 use crate::config::Limits;
 
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -102,6 +103,7 @@ where
         service,
         peer: Peer {
             address: peer,
+            client: peer.ip(),
             secure,
         },
         watch: Arc::clone(&watch),
@@ -124,7 +126,7 @@ where
         loop {
             if let Poll::Ready(served) = connection.as_mut().poll(cx) {
                 if let Err(error) = served {
-                    tracing::debug!(%peer, error, "connection ended early");
+                    tracing::debug!(client = %shortened(peer.ip()), error, "connection ended early");
                 }
                 return Poll::Ready(End::Finished);
             }
@@ -147,7 +149,7 @@ where
                     connection.as_mut().graceful_shutdown();
                 }
                 Step::Drop(cut) => {
-                    tracing::debug!(%peer, ?cut, "connection cut");
+                    tracing::debug!(client = %shortened(peer.ip()), ?cut, "connection cut");
                     if cut == Cut::Slow {
                         watch.end_with_reset();
                     }

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::{End, FIRST_REQUEST, Shared};
 use super::io::{Socket, Wire};
+use crate::address::shortened;
 
 /// Bytes that wait encrypted for a slow reader: two records.
 const UNSENT_BYTES: usize = 32 * 1024;
@@ -43,7 +44,8 @@ pub(super) async fn shake_hands(
     match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(stream) => Ok(Socket::tls(stream)),
         Err(error) => {
-            tracing::debug!(%peer, %error, "no TLS connection came about");
+            let client = shortened(peer.ip());
+            tracing::debug!(%client, %error, "no TLS connection came about");
             Err(End::Finished)
         }
     }

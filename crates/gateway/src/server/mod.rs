@@ -38,6 +38,7 @@ pub use listen::{connection_cap, raise_descriptor_limit};
 pub use requests::Peer;
 pub use rules::Changeable;
 
+use crate::address::shortened;
 use crate::config::Limits;
 use accept::{Acceptor, Listener};
 use clients::Place;
@@ -146,7 +147,8 @@ impl Server {
             let Ok(client) =
                 client.map_or(Ok(Place::default()), |clients| clients.connected(peer.ip()))
             else {
-                tracing::debug!(%peer, "closed: the client has too many connections");
+                let client = shortened(peer.ip());
+                tracing::debug!(%client, "closed: the client has too many connections");
                 return;
             };
             let shared = Shared {

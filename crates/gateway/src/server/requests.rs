@@ -2,7 +2,7 @@
 //! panic to itself.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ use crate::http::respond::{Refusal, refuse};
 pub struct Peer {
     /// The client's address, or that of the proxy in front.
     pub address: SocketAddr,
+    /// Who asks: whom a trusted proxy names, or else who has connected.
+    pub client: IpAddr,
     /// Whether TLS ends here for it.
     pub secure: bool,
 }
@@ -53,11 +55,16 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let multiplexed = request.version() == Version::HTTP_2;
         let in_flight = self.watch.request(multiplexed);
-        request.extensions_mut().insert(self.peer);
+        let mut peer = self.peer;
         let place = match &self.clients {
-            Some(clients) => clients.asked(self.peer.address.ip(), request.headers()),
+            Some(clients) => {
+                let (client, place) = clients.asked(peer.address.ip(), request.headers());
+                peer.client = client;
+                place
+            }
             None => Ok(Place::default()),
         };
+        request.extensions_mut().insert(peer);
         let service = self.service.clone();
         let stop = self.stop.clone();
         Box::pin(async move {
