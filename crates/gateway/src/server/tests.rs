@@ -5,6 +5,7 @@ mod clients;
 mod descriptors;
 mod drain;
 mod fixture;
+mod hostile;
 mod malformed;
 mod multiplexed;
 mod timeouts;

@@ -135,7 +135,7 @@ async fn streams_in_flight_finish_when_the_server_stops() {
 }
 
 /// A frame of this type and these flags.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let stream = stream.to_be_bytes();
     [&length[1..], &[kind, flags], &stream, payload].concat()
@@ -143,9 +143,9 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// What h2 asks with before it closes.
 const FAREWELL_PING: &[u8] = &[0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// GET http://a/ in HPACK.
-const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+pub(super) const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 
 /// The kernel would drop what it has not sent yet when a closed connection is spoken to.
 #[tokio::test]
