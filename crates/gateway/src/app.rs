@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::clock::unix_now;
 use crate::config::{self, Config};
 use crate::edge::Edge;
@@ -59,6 +60,7 @@ pub(crate) struct App {
     pub(crate) seed: RandomState,
     pub(crate) origin_header: bool,
     pub(crate) client_addresses: config::ClientAddresses,
+    pub(crate) access: Arc<Access>,
     pub(crate) edge: Edge,
     pub(crate) lasting: Lasting,
     /// What a changed configuration has put in its place.
@@ -202,6 +204,7 @@ impl App {
             seed: lasting.seed.clone(),
             origin_header: config.server.origin_header,
             client_addresses: config.log.client_addresses,
+            access: Access::new(config.log.access),
             edge: Edge::new(&config.server, lasting.tls.as_ref().map(|tls| tls.port)),
             lasting,
             successor: OnceLock::new(),

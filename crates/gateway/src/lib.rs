@@ -1,5 +1,6 @@
 //! The gateway: configuration, commands, and the listeners that they start.
 
+mod access;
 mod address;
 mod admin;
 mod app;

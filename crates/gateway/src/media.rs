@@ -41,7 +41,7 @@ pub(crate) async fn serve(app: Arc<App>, request: Request<Incoming>) -> Response
     let (parts, incoming) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
     let client = peer.and_then(|peer| logged(peer.client, app.client_addresses));
-    let mut event = Event::begin(&parts.method, parts.uri.path(), client);
+    let mut event = Event::begin(&parts, client, &app.access);
     let has_body = !incoming.is_end_stream();
     drop(incoming);
     let mut response = match answer(&app, &parts, peer, has_body, &mut event).await {

@@ -93,6 +93,7 @@ impl Config {
             self.log.client_addresses != before.log.client_addresses,
             "log.client_addresses",
         );
+        note(self.log.access != before.log.access, "log.access");
         for origin in &self.origins {
             let name = origin.name();
             match before.origin(name) {

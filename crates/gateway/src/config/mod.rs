@@ -39,7 +39,7 @@ pub use ahead::NotYet;
 pub use cache::Cache;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use limits::Limits;
-pub use log::{ClientAddresses, Log, LogFormat, LogLevel};
+pub use log::{AccessForm, AccessLog, ClientAddresses, Log, LogFormat, LogLevel};
 pub use origin::{CacheTier, Origin, Writing};
 pub use problem::{Place, Problem, Rejected};
 pub use route::{Deletes, Route, RouteUrl};
@@ -147,7 +147,7 @@ impl Config {
         let origins = origin::check(raw.origins, findings);
         let routes = route::check(raw.routes, &origins, findings);
         let mut config = Self {
-            log: log::check(&raw.log),
+            log: log::check(&raw.log, findings),
             server,
             admin,
             state,

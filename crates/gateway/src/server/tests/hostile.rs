@@ -140,7 +140,7 @@ async fn frames_that_make_no_sense_end_the_connection_with_a_reason() {
         // and an acknowledgement of something.
         frame(DATA, 0, 0, &[1]),
         frame(WINDOW_UPDATE, 0, 0, &[0; 4]),
-        frame(DATA, 0, 1, &[0; 20_000]),
+        frame(DATA, 0, 1, &b"x".repeat(20_000)),
         frame(SETTINGS, 1, 0, &[0; 6]),
     ] {
         let server = Running::start(&limits());

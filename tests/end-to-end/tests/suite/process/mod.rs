@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
 
-mod addresses;
+mod access;
 mod auditing;
 mod budgets;
 mod commands;
