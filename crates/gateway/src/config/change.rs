@@ -81,6 +81,10 @@ impl Config {
             now.trusted_proxies != then.trusted_proxies,
             "server.trusted_proxies",
         );
+        note(
+            now.proxy_protocol != then.proxy_protocol,
+            "server.proxy_protocol",
+        );
         note(now.drain != then.drain, "server.drain");
         note(
             now.origin_header != then.origin_header,

@@ -44,7 +44,7 @@ pub use origin::{CacheTier, Origin, Writing};
 pub use problem::{Place, Problem, Rejected};
 pub use route::{Deletes, Route, RouteUrl};
 pub use schema::schema_json;
-pub use server::{Redirect, Server};
+pub use server::{Proxies, Redirect, Server};
 pub use state::State;
 pub use tls::{Acme, CertificatePair, Certificates, Challenge, Tls};
 pub use values::{Budget, Period, Rate};

@@ -30,6 +30,9 @@ pub(super) struct RawServer {
     /// Networks (CIDR) of the reverse proxies in front, whose `X-Forwarded-*` is believed.
     /// Per-client limits work only with these set or TLS ending here. Default `[]`.
     trusted_proxies: Option<Vec<String>>,
+    /// Whether connections of these proxies begin with the PROXY protocol (version 2), as balancers
+    /// of TCP send it. All of them must then. Default `false`.
+    proxy_protocol: Option<bool>,
     /// How long a stopping gateway lets running downloads finish. Default `"60s"`.
     drain: Option<Span>,
     /// Whether responses name their origin in `X-Origin`. Default `true`.
@@ -59,6 +62,8 @@ pub struct Server {
     pub acme_webroot: Option<PathBuf>,
     /// Proxies whose word of the client and the scheme is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether their connections begin with the PROXY protocol.
+    pub proxy_protocol: bool,
     /// How long running downloads may go on after a signal to stop.
     pub drain: Duration,
     /// Whether responses name their origin.
@@ -72,10 +77,22 @@ pub struct Server {
 impl Server {
     /// The proxies behind which clients are known, an empty list where they connect themselves;
     /// `None` where a proxy that nobody declared may stand in front.
-    pub(crate) fn clients_known_behind(&self) -> Option<&[IpNet]> {
+    pub(crate) fn clients_known_behind(&self) -> Option<Proxies<'_>> {
         let known = self.tls.is_some() || !self.trusted_proxies.is_empty();
-        known.then_some(&self.trusted_proxies)
+        known.then_some(Proxies {
+            networks: &self.trusted_proxies,
+            announce: self.proxy_protocol,
+        })
     }
+}
+
+/// Proxies whose word of their clients is believed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proxies<'a> {
+    /// Where they are.
+    pub networks: &'a [IpNet],
+    /// Whether they announce a client before its first byte, by the PROXY protocol.
+    pub announce: bool,
 }
 
 /// Whether plain HTTP is redirected to HTTPS.
@@ -93,6 +110,17 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
         None => vec![SocketAddr::from(([0_u16; 8], 8080))],
     };
     let trusted_proxies = raw.trusted_proxies.unwrap_or_default();
+    let proxy_protocol = raw.proxy_protocol.unwrap_or(false);
+    if proxy_protocol && trusted_proxies.is_empty() {
+        findings.refuse(
+            Problem::new(
+                "server.proxy_protocol",
+                "no proxy is trusted, so nobody's word of a client is believed",
+                "list the balancer's network in trusted_proxies",
+            )
+            .with_value("true"),
+        );
+    }
     Server {
         listen,
         redirect: match raw.redirect {
@@ -103,6 +131,7 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
             .acme_webroot
             .map(|path| directory("server.acme_webroot", Some(path), "/var/www/acme", findings)),
         trusted_proxies: networks(&trusted_proxies, findings),
+        proxy_protocol,
         drain: raw.drain.map_or(Duration::from_mins(1), |drain| drain.0),
         origin_header: raw.origin_header.unwrap_or(true),
         limits: super::limits::check(&raw.limits, findings),

@@ -13,6 +13,8 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use crate::config::Proxies;
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// One household or machine has a whole network of this size.
 const V6_PREFIX_BITS: u32 = 64;
@@ -21,6 +23,8 @@ const V6_PREFIX_BITS: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Clients {
     trusted: Box<[IpNet]>,
+    /// Whether those announce a client before its first byte.
+    announce: bool,
     most: usize,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -34,21 +38,28 @@ pub(super) struct Full;
 pub(super) struct Place(Option<(Arc<Clients>, IpAddr)>);
 
 impl Clients {
-    pub(super) fn new(trusted: &[IpNet], most: usize) -> Arc<Self> {
+    pub(super) fn new(proxies: Proxies<'_>, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            trusted: trusted.into(),
+            trusted: proxies.networks.into(),
+            announce: proxies.announce,
             most,
             open: Arc::default(),
         })
     }
 
     /// The same clients under other rules.
-    pub(super) fn ruled_by(&self, trusted: &[IpNet], most: usize) -> Arc<Self> {
+    pub(super) fn ruled_by(&self, proxies: Proxies<'_>, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            trusted: trusted.into(),
+            trusted: proxies.networks.into(),
+            announce: proxies.announce,
             most,
             open: Arc::clone(&self.open),
         })
+    }
+
+    /// Whether a connection from this address begins with word of its client.
+    pub(super) fn are_announced_by(&self, peer: IpAddr) -> bool {
+        self.announce && self.trusts(peer)
     }
 
     /// A place for a connection from this address.
@@ -163,7 +174,11 @@ mod tests {
 
     fn clients(most: usize) -> Arc<Clients> {
         let trusted = ["172.16.0.0/12", "fd00::/8"].map(|network| network.parse().unwrap());
-        Clients::new(&trusted, most)
+        let proxies = Proxies {
+            networks: &trusted,
+            announce: false,
+        };
+        Clients::new(proxies, most)
     }
 
     fn at(text: &str) -> IpAddr {

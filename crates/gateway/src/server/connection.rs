@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::clients::Clients;
+use super::clients::{Clients, Place};
 use super::handshake::shake_hands;
 use super::io::{Socket, Wire};
 use super::phase::{Cut, Phase};
+use super::preamble;
 use super::requests::{Peer, Requests};
 use super::streams::Streams;
 use super::watch::Watch;
@@ -57,6 +59,13 @@ pub(super) struct Shared {
     pub(super) clients: Option<Arc<Clients>>,
 }
 
+impl Shared {
+    fn announces(&self, peer: SocketAddr) -> bool {
+        let clients = self.clients.as_ref();
+        clients.is_some_and(|clients| clients.are_announced_by(peer.ip()))
+    }
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -80,7 +89,15 @@ where
         + 'static,
     S::Future: Send,
 {
-    let Accepted { tcp, peer, tls } = accepted;
+    let Accepted { mut tcp, peer, tls } = accepted;
+    let (peer, _client) = if shared.announces(peer) {
+        match announced(&mut tcp, peer, &shared).await {
+            Some(announced) => announced,
+            None => return End::Finished,
+        }
+    } else {
+        (peer, Place::default())
+    };
     let secure = tls.is_some();
     let watch = Watch::new(&shared.limits);
     let wire = Wire::new(tcp, Arc::clone(&watch));
@@ -163,6 +180,35 @@ where
         watch.end_with_reset();
     }
     end
+}
+
+/// Who a trusted proxy says has connected to it, and the client's place; `None` where it says it
+/// wrongly, too late, or of a client that has no place left.
+async fn announced(
+    tcp: &mut TcpStream,
+    proxy: SocketAddr,
+    shared: &Shared,
+) -> Option<(SocketAddr, Place)> {
+    let said = preamble::read(tcp);
+    let said = tokio::time::timeout(shared.limits.header_timeout, said);
+    let said = tokio::select! {
+        biased;
+        () = shared.abort.cancelled() => return None,
+        () = shared.stop.cancelled() => return None,
+        said = said => said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+    };
+    match said {
+        Ok(Some(client)) => {
+            let clients = shared.clients.as_ref()?;
+            let place = clients.connected(client.ip()).ok()?;
+            Some((client, place))
+        }
+        Ok(None) => Some((proxy, Place::default())),
+        Err(error) => {
+            tracing::debug!(%proxy, %error, "closed: the proxy did not say who connects");
+            None
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod io;
 mod listen;
 mod pace;
 mod phase;
+mod preamble;
 mod requests;
 mod rules;
 mod streams;
@@ -28,7 +29,6 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,7 +39,7 @@ pub use requests::Peer;
 pub use rules::Changeable;
 
 use crate::address::shortened;
-use crate::config::Limits;
+use crate::config::{Limits, Proxies};
 use accept::{Acceptor, Listener};
 use clients::Place;
 use connection::{Accepted, End, Shared};
@@ -95,9 +95,9 @@ impl Server {
     /// trusted proxy that says in `X-Forwarded-For` who is: what it brings beyond the limit is
     /// answered 503, other connections beyond it are closed.
     #[must_use]
-    pub fn limiting_clients(self, trusted_proxies: &[IpNet]) -> Self {
+    pub fn limiting_clients(self, proxies: Proxies<'_>) -> Self {
         let limits = Arc::clone(&self.rules.rules().limits);
-        self.rules.change(&limits, Some(trusted_proxies));
+        self.rules.change(&limits, Some(proxies));
         self
     }
 

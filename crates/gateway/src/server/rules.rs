@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::clients::Clients;
-use crate::config::Limits;
+use crate::config::{Limits, Proxies};
 
 /// The rules for the connections to come.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Changeable {
 
     /// From now on these hold. Clients are told apart, and limited, where it is known who they
     /// are: behind these proxies, or, where the list is empty, because they connect themselves.
-    pub fn change(&self, limits: &Limits, known_behind: Option<&[IpNet]>) {
+    pub fn change(&self, limits: &Limits, known_behind: Option<Proxies<'_>>) {
         let before = self.rules.load();
         let limits = Arc::new(limits.clone());
         let most = limits.connections_per_client;

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Limits;
+use crate::config::{Limits, Proxies};
 use crate::server::{Changeable, Drained, Ended, Peer, Server, object_body};
 
 /// Long enough that a busy machine does not fail a test.
@@ -155,14 +155,24 @@ impl Running {
 
     /// With these proxies in front, and each client within its limit.
     pub(super) fn behind(trusted_proxies: &str, limits: &Limits) -> Self {
-        let trusted = [trusted_proxies.parse().unwrap()];
-        Self::serving(limits, PATIENCE, |server| server.limiting_clients(&trusted))
+        Self::behind_those(trusted_proxies, false, limits)
+    }
+
+    /// The same, with each client announced before its first byte.
+    pub(super) fn announced(trusted_proxies: &str, limits: &Limits) -> Self {
+        Self::behind_those(trusted_proxies, true, limits)
+    }
+
+    fn behind_those(trusted_proxies: &str, announce: bool, limits: &Limits) -> Self {
+        let networks = &[trusted_proxies.parse().unwrap()];
+        let proxies = Proxies { networks, announce };
+        Self::serving(limits, PATIENCE, |server| server.limiting_clients(proxies))
     }
 
     /// With TLS ending here, and each client within its limit.
-    pub(super) fn ending_tls(limits: &Limits, acceptor: TlsAcceptor) -> Self {
+    pub(super) fn ending_tls(limits: &Limits, proxies: Proxies<'_>, acceptor: TlsAcceptor) -> Self {
         Self::serving(limits, PATIENCE, |server| {
-            let server = server.limiting_clients(&[]);
+            let server = server.limiting_clients(proxies);
             server
                 .with_tls(&[([127, 0, 0, 1], 0).into()], acceptor)
                 .unwrap()

@@ -22,9 +22,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
 
+use super::clients::announcement;
 use super::fixture::{Client, Ending, PATIENCE, Running, get, limits};
 use super::multiplexed::Tasks;
-use crate::config::Limits;
+use crate::config::{Limits, Proxies};
 use crate::tls::{Shown, certificates};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -48,9 +49,13 @@ impl Secured {
     }
 
     fn showing(identities: Vec<Identity>, limits: &Limits) -> Self {
+        Self::behind(Proxies::default(), identities, limits)
+    }
+
+    fn behind(proxies: Proxies<'_>, identities: Vec<Identity>, limits: &Limits) -> Self {
         let shown = Shown::new(certificates(&identities.iter().collect::<Vec<_>>()));
         Self {
-            server: Running::ending_tls(limits, shown.acceptor()),
+            server: Running::ending_tls(limits, proxies, shown.acceptor()),
             shown,
             identities,
         }
@@ -66,9 +71,18 @@ impl Secured {
     }
 
     async fn try_connect(&self, client: ClientConfig, host: &str) -> std::io::Result<Tls> {
+        self.try_connect_on(self.tcp().await, client, host).await
+    }
+
+    async fn try_connect_on(
+        &self,
+        tcp: TcpStream,
+        client: ClientConfig,
+        host: &str,
+    ) -> std::io::Result<Tls> {
         let connector = TlsConnector::from(Arc::new(client));
         let host = ServerName::try_from(host.to_owned()).unwrap();
-        let shaken = connector.connect(host, self.tcp().await);
+        let shaken = connector.connect(host, tcp);
         let shaken = tokio::time::timeout(PATIENCE, shaken).await;
         Ok(Client(shaken.expect("the handshake ends")?))
     }
@@ -424,4 +438,25 @@ async fn headers_are_looked_at_within_tls() {
     let mut status = [0; 12];
     client.0.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 400");
+}
+
+#[tokio::test]
+async fn a_balancer_announces_its_client_before_tls_begins() {
+    let proxies = Proxies {
+        networks: &["127.0.0.0/8".parse().unwrap()],
+        announce: true,
+    };
+    let identities = vec![Identity::named(&["media.test"])];
+    let secured = Secured::behind(proxies, identities, &limits());
+    let mut tcp = secured.tcp().await;
+    tcp.write_all(&announcement(1)).await.unwrap();
+    let client = secured.client(&["http/1.1"]);
+    let mut client = secured
+        .try_connect_on(tcp, client, "media.test")
+        .await
+        .unwrap();
+    client.send(&get("/peer")).await;
+    assert_eq!(client.answer().await.body, b"203.0.113.1:4711");
+    let unannounced = secured.try_connect(secured.client(&["h2"]), "media.test");
+    assert!(unannounced.await.is_err());
 }
