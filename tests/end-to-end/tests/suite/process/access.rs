@@ -11,8 +11,9 @@ use test_servers::ReservedPort;
 use test_servers::faulty::Faulty;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::harness::{Setup, program, route, web};
+use super::harness::{PATIENCE, Setup, program, route, web};
 use super::raw::Reader;
 
 /// What the log calls the clients of two requests, the second by a proxy's word of another.
@@ -50,6 +51,25 @@ async fn the_log_has_networks_unless_it_is_told_otherwise() {
     assert_eq!(seen, [Value::Null, Value::Null]);
 }
 
+#[tokio::test]
+async fn a_client_is_known_by_a_balancers_announcement() {
+    let origin = Faulty::start().await;
+    origin.put("a.webp", "picture");
+    let rest = web("only", &origin.base_url()) + &route(&["only"]);
+    let setup = Setup::new(format!("client_addresses = \"full\"\n{rest}"))
+        .server("trusted_proxies = [\"127.0.0.1\"]\nproxy_protocol = true");
+    let gateway = setup.start().await;
+    let mut reader = Reader::connect(gateway.media()).await;
+    // Version 2, TCP over IPv4, from 10.1.2.3.
+    let announcement = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\n\x01\x02\x03\x7f\0\0\x01\x12\x67\0\x50";
+    let request = "GET /a.webp HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    reader.send(&format!("{announcement}{request}")).await;
+    reader.read_to_end().await;
+    assert!(reader.said().ends_with("picture"), "{}", reader.said());
+    let log = gateway.stopped().await;
+    assert!(log.contains("\"client\":\"10.1.2.3\""), "{log}");
+}
+
 /// What it writes on its standard output while these paths are asked for.
 async fn written(setup: &Setup, to: SocketAddr, paths: &[&str]) -> String {
     let out = setup.path("out");
@@ -61,9 +81,12 @@ async fn written(setup: &Setup, to: SocketAddr, paths: &[&str]) -> String {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while TcpStream::connect(to).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    let listens = async {
+        while TcpStream::connect(to).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, listens).await.expect("it starts");
     for path in paths {
         let mut reader = Reader::connect(to).await;
         let request = format!(

@@ -118,7 +118,7 @@ async fn slowhttptest_leaves_the_service_available() {
     let slow_read = ["-X", "-w", "1", "-y", "2", "-n", "5", "-z", "1"];
     for attack in [&["-H"][..], &slow_read] {
         let common = [
-            "-c", "150", "-r", "100", "-l", "8", "-i", "1", "-p", "3", "-u", &address,
+            "-c", "150", "-r", "100", "-l", "8", "-i", "1", "-p", "5", "-u", &address,
         ];
         let arguments = attack.iter().chain(&common).map(|word| (*word).to_owned());
         let attacking = TaskTracker::new().spawn(run("slowhttptest", arguments.collect()));
@@ -126,7 +126,7 @@ async fn slowhttptest_leaves_the_service_available() {
         let mut look = tokio::time::interval(Duration::from_millis(200));
         while !attacking.is_finished() {
             look.tick().await;
-            let asked = timeout(Duration::from_secs(5), shown(&gateway, &scene.identity));
+            let asked = timeout(PATIENCE, shown(&gateway, &scene.identity));
             asked.await.expect("in time").expect("it is answered");
             answered += 1;
         }
