@@ -197,6 +197,17 @@ async fn downloads_over_tls_survive_a_sigterm() {
     assert_eq!(gateway.ended().await.code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_that_the_end_cuts_off_are_seen_to_be_broken() {
+    let scene = Scene::set("").await;
+    let mut gateway = scene.setup.server("drain = \"1s\"").start().await;
+    let downloads = half_done(&gateway, &scene.identity).await;
+    gateway.signal(Signal::TERM);
+    let bodies = join_all(downloads.into_iter().map(reqwest::Response::bytes)).await;
+    assert!(bodies.iter().all(Result::is_err), "one looks whole");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn a_body_whose_origin_dies_is_seen_to_be_broken_over_tls() {
     let scene = Scene::set("").await;
