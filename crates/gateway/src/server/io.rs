@@ -24,6 +24,8 @@ const UNSENT_BYTES: u32 = 64 * 1024;
 /// How long what a client still sends is thrown away, so that it reads our last words. Of a
 /// multiplexed one, which tells us of each piece that it reads, after its last byte.
 const LINGER: Duration = Duration::from_secs(1);
+/// However much it sends.
+const LONGEST_LINGER: Duration = Duration::from_secs(5);
 
 /// What HTTP reads and writes.
 pub(super) struct Socket {
@@ -139,7 +141,8 @@ impl AsyncWrite for Socket {
 pub(super) struct Wire {
     tcp: TcpStream,
     watch: Arc<Watch>,
-    lingering: Option<Pin<Box<Sleep>>>,
+    /// Since when, and until when it is waited for the next byte.
+    lingering: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Wire {
@@ -217,14 +220,14 @@ impl AsyncWrite for Wire {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
-            this.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
+            this.lingering = Some((Instant::now(), Box::pin(tokio::time::sleep(LINGER))));
         }
         let watch = &this.watch;
         let multiplexed = watch.phase(|phase| phase.is_multiplexed());
         let mut expects_more = multiplexed || watch.phase(|phase| phase.is_receiving());
         let mut scratch = [0; 4096];
         loop {
-            if let Some(sleep) = &mut this.lingering
+            if let Some((_, sleep)) = &mut this.lingering
                 && sleep.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(Ok(()));
@@ -233,10 +236,11 @@ impl AsyncWrite for Wire {
             match Pin::new(&mut this.tcp).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                     expects_more = true;
-                    if let Some(sleep) = &mut this.lingering
+                    if let Some((since, sleep)) = &mut this.lingering
                         && multiplexed
                     {
-                        sleep.as_mut().reset(Instant::now() + LINGER);
+                        let until = (Instant::now() + LINGER).min(*since + LONGEST_LINGER);
+                        sleep.as_mut().reset(until);
                     }
                 }
                 Poll::Pending if expects_more => return Poll::Pending,
