@@ -10,6 +10,8 @@ install_missing_packages() {
     need_command s3cmd s3cmd
     need_command rclone rclone
     need_command valgrind valgrind
+    need_command sslscan sslscan
+    need_command slowhttptest slowhttptest
     if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
     fi

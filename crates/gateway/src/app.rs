@@ -17,16 +17,21 @@ use http::HeaderValue;
 use object::{ObjectKey, Part};
 use origin_resolver::{BuildError, GuardedOrigin, Names, OriginObserver, build};
 use state::StateDirectory;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
+use crate::clock::unix_now;
 use crate::config::{self, Config};
+use crate::edge::Edge;
+use crate::http::respond::Refusal;
 use crate::lending::Allowances;
 use crate::located::Located;
 use crate::metrics::Metrics;
 use crate::promotion::Promotions;
 use crate::routes::{Routes, is_published};
+use crate::tls::Shown;
 use crate::withdrawals::Book;
 
 pub(crate) use route::Route;
@@ -55,6 +60,9 @@ pub(crate) struct App {
     pub(crate) repaired: Arc<RepairedTypes>,
     pub(crate) seed: RandomState,
     pub(crate) origin_header: bool,
+    pub(crate) client_addresses: config::ClientAddresses,
+    pub(crate) access: Arc<Access>,
+    pub(crate) edge: Edge,
     pub(crate) lasting: Lasting,
     /// What a changed configuration has put in its place.
     pub(crate) successor: OnceLock<Arc<App>>,
@@ -71,8 +79,18 @@ pub(crate) struct Lasting {
     pub(crate) tasks: TaskTracker,
     pub(crate) names: Names,
     pub(crate) book: Option<Arc<Book>>,
+    /// Where TLS ends here.
+    pub(crate) tls: Option<EndOfTls>,
     repaired: Arc<RepairedTypes>,
     seed: RandomState,
+}
+
+/// Where TLS ends.
+#[derive(Clone)]
+pub(crate) struct EndOfTls {
+    pub(crate) shown: Arc<Shown>,
+    /// The port of the first listener.
+    pub(crate) port: u16,
 }
 
 /// What keeps and forgets; commands that only look have none of it.
@@ -105,6 +123,7 @@ impl App {
         state: Arc<StateDirectory>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
+        tls: Option<EndOfTls>,
     ) -> Result<Arc<Self>, BuildError> {
         let metrics = Metrics::new(connections);
         let cache = Cache::new(
@@ -113,7 +132,7 @@ impl App {
             tasks,
             stop,
         );
-        Self::first(config, metrics, tasks, Some(Keeping { cache, state }))
+        Self::first(config, metrics, tasks, Some(Keeping { cache, state }), tls)
     }
 
     /// For commands that only look: nothing is counted, kept or remembered.
@@ -122,7 +141,7 @@ impl App {
     /// An origin cannot exist as it is configured.
     pub(crate) fn for_looking(config: &Config) -> Result<Arc<Self>, BuildError> {
         let metrics = Metrics::new(Arc::default());
-        Self::first(config, metrics, &TaskTracker::new(), None)
+        Self::first(config, metrics, &TaskTracker::new(), None, None)
     }
 
     fn first(
@@ -130,6 +149,7 @@ impl App {
         metrics: Metrics,
         tasks: &TaskTracker,
         keeping: Option<Keeping>,
+        tls: Option<EndOfTls>,
     ) -> Result<Arc<Self>, BuildError> {
         let spent = keeping.as_ref().map(|keeping| keeping.state.egress());
         let book = keeping
@@ -146,6 +166,7 @@ impl App {
             tasks: tasks.clone(),
             names,
             book,
+            tls,
             repaired: Arc::new(quick_cache::sync::Cache::new(REPAIRED_TYPES)),
             seed: RandomState::new(),
         };
@@ -183,6 +204,9 @@ impl App {
             repaired: Arc::clone(&lasting.repaired),
             seed: lasting.seed.clone(),
             origin_header: config.server.origin_header,
+            client_addresses: config.log.client_addresses,
+            access: Access::new(config.log.access),
+            edge: Edge::new(&config.server, lasting.tls.as_ref().map(|tls| tls.port)),
             lasting,
             successor: OnceLock::new(),
         })
@@ -227,6 +251,12 @@ impl App {
         }
     }
 
+    /// The right to send one more body.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(&self.bodies).try_acquire_owned();
+        permit.map_err(|_| Refusal::TooManyBodies)
+    }
+
     /// What is answered with is copied to where its route promotes, if it is not there.
     pub(crate) fn offer(&self, route: &Arc<Route>, key: &ObjectKey, part: Part, held: &Held) {
         if let (Some(promotions), Some(target), true) = (
@@ -259,6 +289,12 @@ impl App {
     pub(crate) fn refresh_metrics(&self) {
         for (name, bytes) in self.allowances.left() {
             self.metrics.budget_left(name, bytes);
+        }
+        if let Some(tls) = &self.lasting.tls {
+            let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
+            let shown = tls.shown.now();
+            let left = shown.iter().map(|one| (&*one.name, one.not_after - now));
+            self.metrics.certificates(left);
         }
         if let Some(promotions) = &self.promotions {
             self.metrics.waiting(promotions.waiting());

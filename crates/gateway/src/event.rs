@@ -4,13 +4,16 @@
 //! A request that never gets as far as an answer is still accounted for: dropping the event
 //! reports it.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 
+use crate::access::{self, Access, Line, Quoted};
 use crate::app::Route;
+use crate::config::AccessForm;
 use crate::http::respond::CacheResult;
 use crate::server::Ended;
 
@@ -19,21 +22,26 @@ pub(crate) struct Event {
     began: Instant,
     method: Method,
     uri: Uri,
-    client: SocketAddr,
+    /// As much of it as is logged.
+    client: Option<IpAddr>,
     route: Option<Arc<Route>>,
     origin: Option<Arc<str>>,
     cache: CacheResult,
     trail: String,
     answered: Option<(StatusCode, Instant)>,
     ended: Option<Ended>,
+    access: Arc<Access>,
+    quoted: Option<Box<Quoted>>,
 }
 
 impl Event {
-    pub(crate) fn begin(method: &Method, uri: &Uri, client: SocketAddr) -> Self {
+    pub(crate) fn begin(parts: &Parts, client: Option<IpAddr>, access: &Arc<Access>) -> Self {
         Self {
             began: Instant::now(),
-            method: method.clone(),
-            uri: uri.clone(),
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            access: Arc::clone(access),
+            quoted: access.quote(parts),
             client,
             route: None,
             origin: None,
@@ -86,14 +94,37 @@ impl Drop for Event {
         };
         let bytes = self.ended.as_ref().map_or(0, |ended| ended.bytes);
         let complete = self.ended.as_ref().is_none_or(|ended| ended.complete);
-        let error = self
-            .ended
-            .as_ref()
-            .and_then(|ended| ended.error.as_ref())
-            .map(tracing::field::display);
+        let error = self.ended.as_ref().and_then(|ended| ended.error.as_ref());
+        let complete = complete && status.is_some();
         if let (Some(route), Some(status)) = (&self.route, status) {
             route.metrics.answered(&self.method, status, self.cache);
             route.metrics.timed(self.cache, first, all, bytes);
+        }
+        let went_well = complete && !status.is_some_and(|status| status.is_server_error());
+        let form = self.access.form(went_well);
+        match form {
+            None => return,
+            Some(AccessForm::Log | AccessForm::None) => {}
+            Some(AccessForm::Combined | AccessForm::Json) => {
+                let line = Line {
+                    time: jiff::Timestamp::now().to_string(),
+                    method: self.method.as_str(),
+                    path: self.uri.path(),
+                    status: status.map(|status| status.as_u16()),
+                    bytes,
+                    seconds: all.as_secs_f64(),
+                    first_byte_seconds: first.as_secs_f64(),
+                    route: self.route.as_ref().map(|route| &*route.config.name),
+                    origin: self.origin.as_deref(),
+                    cache: self.cache.metrics_label(),
+                    asked: &self.trail,
+                    client: self.client,
+                    complete,
+                    error: error.map(ToString::to_string),
+                };
+                access::write(&line, self.quoted.as_deref());
+                return;
+            }
         }
         tracing::info!(
             target: "access",
@@ -107,9 +138,9 @@ impl Drop for Event {
             origin = self.origin.as_deref(),
             cache = self.cache.metrics_label(),
             asked = self.trail.as_str(),
-            client = %self.client,
-            complete = complete && status.is_some(),
-            error,
+            client = self.client.map(tracing::field::display),
+            complete,
+            error = error.map(tracing::field::display),
             "request"
         );
     }

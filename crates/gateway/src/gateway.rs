@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -19,8 +19,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::admin::{self, Authority, Operated};
-use crate::app::App;
-use crate::config::{Config, Limits};
+use crate::app::{App, EndOfTls};
+use crate::clock::unix_now;
+use crate::config::{Config, Limits, Problem};
 use crate::control::ControlSocket;
 use crate::live::Live;
 use crate::log::Level;
@@ -29,6 +30,7 @@ use crate::moved;
 use crate::promotion;
 use crate::reloading::{Reloading, WhereRead};
 use crate::server::{Drained, Server, connection_cap, raise_descriptor_limit};
+use crate::tls::{Certificates, Shown};
 
 /// How often what was learned is written down.
 const KEEP_EVERY: Duration = Duration::from_mins(1);
@@ -58,6 +60,9 @@ pub enum StartError {
     /// Its state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Certificates cannot be used; each file is named.
+    #[error("server.tls cannot be used: {}", listed(.0))]
+    Certificates(Vec<Problem>),
     /// An origin cannot exist as it is configured.
     #[error(transparent)]
     Origin(#[from] BuildError),
@@ -78,39 +83,28 @@ impl Gateway {
     /// Takes the state directory and binds the listeners. Contacts no origin.
     ///
     /// # Errors
-    /// The state directory, an origin's description or a listener is unusable.
+    /// The state directory, a certificate, an origin's description or a listener is unusable.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let certificates = Certificates::of(&config.server).map_err(StartError::Certificates)?;
         let spaces = config.routes.iter().map(|route| &*route.cache_space);
         let state = Arc::new(StateDirectory::open(&config.state.directory, spaces)?);
         warn_of_lost_spaces(&state);
         moved::notice(config, &state);
-        let connections = Arc::default();
+        let connections = Arc::<AtomicUsize>::default();
+        let limits = affordable(&config.server.limits);
+        let (public, tls) = bind_public(config, certificates, &limits, Arc::clone(&connections))?;
         let background = CancellationToken::new();
         let app = App::new(
             config,
-            Arc::clone(&connections),
+            connections,
             Arc::clone(&state),
             &TaskTracker::new(),
             &background,
+            tls,
         )?;
         app.restore_canaries(state.canaries());
-        let limits = affordable(&config.server.limits);
-        let mut public =
-            Server::bind(&config.server.listen, &limits, connections).map_err(|source| {
-                StartError::Listen {
-                    key: "server.listen",
-                    source,
-                }
-            })?;
-        let proxies = &config.server.trusted_proxies;
-        if !proxies.is_empty() {
-            public = public.limiting_clients(proxies);
-        }
         let admin = Server::bind(&config.admin.listen, &limits, Arc::default());
-        let admin = admin.map_err(|source| StartError::Listen {
-            key: "admin.listen",
-            source,
-        })?;
+        let admin = admin.map_err(unbound("admin.listen"))?;
         // Commands are a convenience; media is served without them too.
         let control = ControlSocket::bind(state.path())
             .map_err(|error| tracing::warn!(%error, "commands cannot reach this gateway"))
@@ -151,6 +145,11 @@ impl Gateway {
     /// Where viewers connect; with the real port where 0 was configured.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.public.local_addresses()
+    }
+
+    /// Where viewers connect by TLS.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.public.tls_addresses()
     }
 
     /// Where operators connect.
@@ -217,6 +216,43 @@ impl Gateway {
         close(&live.app(), &state).await;
         drained
     }
+}
+
+/// The listeners for viewers.
+fn bind_public(
+    config: &Config,
+    certificates: Option<Certificates>,
+    limits: &Limits,
+    connections: Arc<AtomicUsize>,
+) -> Result<(Server, Option<EndOfTls>), StartError> {
+    let server = &config.server;
+    let mut public =
+        Server::bind(&server.listen, limits, connections).map_err(unbound("server.listen"))?;
+    if let Some(proxies) = server.clients_known_behind() {
+        public = public.limiting_clients(proxies);
+    }
+    let (Some(tls), Some(certificates)) = (&server.tls, certificates) else {
+        return Ok((public, None));
+    };
+    let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
+    for problem in certificates.warnings(now) {
+        tracing::warn!(%problem, "configuration");
+    }
+    let shown = Shown::new(certificates);
+    let public = public
+        .with_tls(&tls.listen, shown.acceptor())
+        .map_err(unbound("server.tls.listen"))?;
+    let port = public.tls_addresses()[0].port();
+    Ok((public, Some(EndOfTls { shown, port })))
+}
+
+fn unbound(key: &'static str) -> impl Fn(std::io::Error) -> StartError {
+    move |source| StartError::Listen { key, source }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    lines.join("; ")
 }
 
 /// Tombstones of a cache space that no route has apply to every route; somebody should know.

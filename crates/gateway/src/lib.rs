@@ -1,6 +1,9 @@
 //! The gateway: configuration, commands, and the listeners that they start.
 
+mod access;
+mod address;
 mod admin;
+mod answer;
 mod app;
 mod auditing;
 mod clock;
@@ -10,6 +13,7 @@ mod control;
 mod deletions;
 mod describe;
 pub mod doctor;
+mod edge;
 mod egress;
 mod erasing;
 mod event;
@@ -34,6 +38,8 @@ mod rows;
 pub mod server;
 mod source;
 mod targets;
+mod tls;
 mod unnamed;
 mod watching;
+mod webroot;
 mod withdrawals;

@@ -5,21 +5,21 @@
 //! `describe`. It only puts them in order.
 
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cache::{Held, Passing, Refused, Served};
 use futures_util::future::Either;
+use futures_util::stream;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use object::{ByteRange, Extent, ObjectBody, ObjectKey, Part, RangeRequest};
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::address::logged;
+use crate::answer::{Answer, Going, Reply, reply};
 use crate::app::{App, Route, Unlocated};
 use crate::event::Event;
 use crate::http::conditions::{self, Condition, Current};
@@ -28,7 +28,8 @@ use crate::http::request;
 use crate::http::respond::{self, CacheResult, Context, Refusal, Representation};
 use crate::located::Located;
 use crate::routes::{is_published, key_of};
-use crate::server::{Ended, OnEnd, Outgoing, Sent};
+use crate::server::Peer;
+use crate::webroot::{CHALLENGES, NoAnswer};
 
 /// A client is told to come back after this, if no origin said when.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 5;
@@ -36,99 +37,69 @@ const LONGEST_RETRY_SECONDS: u64 = 120;
 /// An object that changes while it is answered is looked up anew, so often in all.
 const ATTEMPTS: u32 = 3;
 
-/// What is sent to a viewer.
-pub(crate) type Reply = Response<Sent<Sending>>;
-
 /// A reply that is there, or one that somebody has to bring something for.
 pub(crate) type Answering = Either<Ready<Reply>, Pin<Box<dyn Future<Output = Reply> + Send>>>;
 
 /// Answers one request: at once where that needs nothing but what is in memory.
-pub(crate) fn serve(app: Arc<App>, peer: SocketAddr, request: Request<Incoming>) -> Answering {
+pub(crate) fn serve(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
     let (parts, incoming) = request.into_parts();
-    let mut event = Event::begin(&parts.method, &parts.uri, peer);
+    let client = logged(peer.client, app.client_addresses);
+    let mut event = Event::begin(&parts, client, &app.access);
     let has_body = !incoming.is_end_stream();
     drop(incoming);
-    let answered = match examine(&app, &parts, has_body, &mut event) {
+    let answered = match examine(&app, peer, &parts, has_body, &mut event) {
         Ok(Wanted::Object(route, key)) => {
             let viewer = Viewer::new(&app, &route, &key, &parts);
-            match viewer.at_once(&parts.method, &mut event) {
-                Some(answered) => answered,
-                None => return Either::Right(Box::pin(wait(app, parts, route, key, event))),
+            if let Some(answered) = viewer.at_once(&parts.method, &mut event) {
+                answered
+            } else {
+                return Either::Right(Box::pin(async move {
+                    let viewer = Viewer::new(&app, &route, &key, &parts);
+                    let answered = viewer.answer(&parts.method, &mut event).await;
+                    reply(&app, peer, &parts, answered, event)
+                }));
             }
+        }
+        Ok(Wanted::Challenge(token)) => {
+            return Either::Right(Box::pin(async move {
+                let answered = challenge(&app, &token, &parts.method).await;
+                reply(&app, peer, &parts, answered, event)
+            }));
         }
         Ok(Wanted::Nothing(head)) => Ok(Answer::without_body(head)),
         Err(refusal) => Err(refusal),
     };
-    Either::Left(ready(reply(answered, &parts.method, event)))
-}
-
-/// Answers a request that the cache or the origins must be asked for.
-async fn wait(
-    app: Arc<App>,
-    parts: Parts,
-    route: Arc<Route>,
-    key: ObjectKey,
-    mut event: Event,
-) -> Reply {
-    let viewer = Viewer::new(&app, &route, &key, &parts);
-    let answered = viewer.answer(&parts.method, &mut event).await;
-    reply(answered, &parts.method, event)
-}
-
-fn reply(answered: Result<Answer, Refusal>, method: &Method, mut event: Event) -> Reply {
-    match answered {
-        Ok(answer) => answer.into_reply(event),
-        Err(refusal) => {
-            let (head, text) = respond::refuse(&refusal);
-            event.answered(head.status);
-            let text = match *method {
-                Method::HEAD => Bytes::new(),
-                _ => text.into(),
-            };
-            Response::from_parts(head, Sent::Text(text))
-        }
-    }
-}
-
-/// An answer that is not a refusal.
-pub(crate) struct Answer {
-    head: http::response::Parts,
-    body: Option<Going>,
-}
-
-/// A body on its way, within the number of bodies that are sent at one time.
-struct Going {
-    body: ObjectBody,
-    length: Option<u64>,
-    permit: OwnedSemaphorePermit,
-}
-
-/// What a body leaves when it has ended.
-pub(crate) struct Sending {
-    event: Event,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl OnEnd for Sending {
-    fn ended(self, ended: Ended) {
-        self.event.ended(ended);
-    }
+    Either::Left(ready(reply(&app, peer, &parts, answered, event)))
 }
 
 /// What a request asks for.
 enum Wanted {
     Object(Arc<Route>, ObjectKey),
+    /// What was laid for an authority, by its token.
+    Challenge(String),
     /// Only what may be asked.
     Nothing(http::response::Parts),
 }
 
-fn examine(app: &App, parts: &Parts, has_body: bool, event: &mut Event) -> Result<Wanted, Refusal> {
+fn examine(
+    app: &App,
+    peer: Peer,
+    parts: &Parts,
+    has_body: bool,
+    event: &mut Event,
+) -> Result<Wanted, Refusal> {
     let asked = request::examine(parts)?;
     if has_body {
         return Err(Refusal::BodyNotAllowed);
     }
     if parts.method == Method::OPTIONS {
         return Ok(Wanted::Nothing(respond::preflight()));
+    }
+    if app.edge.webroot.is_some()
+        && !peer.secure
+        && let Some(token) = asked.path.strip_prefix(CHALLENGES)
+    {
+        return Ok(Wanted::Challenge(token.to_owned()));
     }
     let path = ObjectKey::decode(asked.path).map_err(Refusal::BadKey)?;
     let Some(place) = app.table.find(asked.host.as_deref(), &path) else {
@@ -140,12 +111,40 @@ fn examine(app: &App, parts: &Parts, has_body: bool, event: &mut Event) -> Resul
     };
     let route = &app.routes[place.route];
     event.routed(route);
+    if let Some(location) = app.edge.instead_of(peer, parts, asked.host.as_deref()) {
+        return Err(Refusal::ByHttps(location));
+    }
     let key = key_of(&route.config, place.rest).map_err(Refusal::BadKey)?;
     if !is_published(&route.config, &key) {
         route.metrics.refused.inc();
         return Err(Refusal::KeyOutside);
     }
     Ok(Wanted::Object(Arc::clone(route), key))
+}
+
+/// What another program has laid for an authority that wants to know who answers here.
+async fn challenge(app: &App, token: &str, method: &Method) -> Result<Answer, Refusal> {
+    let Some(webroot) = &app.edge.webroot else {
+        return Err(Refusal::NotFound);
+    };
+    let permit = app.permit()?;
+    let text = webroot.answer(token).await.map_err(|none| match none {
+        NoAnswer::Absent => Refusal::NotFound,
+        NoAnswer::Busy => Refusal::TooManyBodies,
+    })?;
+    let head = respond::challenge(text.len());
+    if *method == Method::HEAD {
+        return Ok(Answer::without_body(head));
+    }
+    let going = Going {
+        length: Some(text.len() as u64),
+        body: ObjectBody::new(stream::iter([Ok(text)])),
+        permit,
+    };
+    Ok(Answer {
+        head,
+        body: Some(going),
+    })
 }
 
 /// One request for one object.
@@ -230,7 +229,7 @@ impl Viewer<'_> {
 
     async fn get(&self, event: &mut Event) -> Result<Answer, Failed> {
         // Before an origin is asked: what waits for origins is bounded by what may be sent.
-        let permit = self.permit()?;
+        let permit = self.app.permit()?;
         for _ in 0..ATTEMPTS {
             match self.get_once(event).await {
                 Ok((head, body)) => {
@@ -248,11 +247,6 @@ impl Viewer<'_> {
         Err(Failed::Changed)
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let permit = Arc::clone(&self.app.bodies).try_acquire_owned();
-        permit.map_err(|_| Refusal::TooManyBodies)
-    }
-
     /// An answer with all of an object's bytes.
     pub(crate) fn sending(
         &self,
@@ -263,7 +257,7 @@ impl Viewer<'_> {
         let body = Going {
             body,
             length: Some(length),
-            permit: self.permit()?,
+            permit: self.app.permit()?,
         };
         Ok(Answer {
             head,
@@ -463,30 +457,5 @@ fn current(what: &Representation) -> Current<'_> {
     Current {
         etag: what.etag.as_deref(),
         last_modified: what.last_modified,
-    }
-}
-
-impl Answer {
-    fn without_body(head: http::response::Parts) -> Self {
-        Self { head, body: None }
-    }
-
-    fn into_reply(self, mut event: Event) -> Reply {
-        event.answered(self.head.status);
-        let body = match self.body {
-            None => Sent::Text(Bytes::new()),
-            Some(Going {
-                body,
-                length,
-                permit,
-            }) => {
-                let sending = Sending {
-                    event,
-                    _permit: permit,
-                };
-                Sent::Object(Outgoing::new(body, length, sending))
-            }
-        };
-        Response::from_parts(self.head, body)
     }
 }

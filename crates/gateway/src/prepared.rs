@@ -9,12 +9,13 @@ use std::sync::{Arc, Weak};
 use http::{HeaderMap, Method};
 use object::Part;
 
+use crate::answer::Answer;
 use crate::app::Route;
 use crate::event::Event;
 use crate::http::conditions;
 use crate::http::respond::{self, CacheResult, Refusal};
 use crate::located::{Located, result_of};
-use crate::media::{Answer, Viewer};
+use crate::media::Viewer;
 
 /// The head of a 200 that was a hit.
 struct Prepared {

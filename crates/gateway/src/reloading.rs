@@ -13,11 +13,13 @@ use tokio::sync::Mutex;
 
 use crate::admin::Token;
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::config::{Config, Loaded, Problem, Rejected};
 use crate::gateway::affordable;
 use crate::live::Live;
 use crate::log::Level;
 use crate::server::Changeable;
+use crate::tls::Certificates;
 use crate::watching::{Print, fingerprints};
 
 /// Where a configuration comes from.
@@ -116,7 +118,7 @@ impl Reloading {
         };
         let _turn = self.turn.lock().await;
         let result = match self.read(source).await {
-            Ok(loaded) => self.take_over(loaded, level).await,
+            Ok((loaded, certificates)) => self.take_over(loaded, certificates, level).await,
             Err(rejected) => Err(rejected),
         };
         self.live.app().metrics.reloaded(result.is_ok());
@@ -137,13 +139,17 @@ impl Reloading {
         result.map_err(Unchanged::Rejected)
     }
 
-    async fn read(&self, source: &WhereRead) -> Result<Loaded, Rejected> {
+    async fn read(&self, source: &WhereRead) -> Result<(Loaded, Option<Certificates>), Rejected> {
         let (load, file) = (source.load, source.file.clone());
         let known = self.files_of(source);
         let read = tokio::task::spawn_blocking(move || {
             // Before: what changes while it is read is a change.
             let before = fingerprints(&known);
             let loaded = load(&file);
+            let certificates = loaded
+                .as_ref()
+                .map(|loaded| Certificates::of(&loaded.config.server));
+            let certificates = certificates.unwrap_or(Ok(None));
             let files = match &loaded {
                 Ok(loaded) => &loaded.config.files,
                 Err(rejected) => &rejected.files,
@@ -155,17 +161,30 @@ impl Reloading {
             let is_new = |file: &&PathBuf| !prints.iter().any(|print| print.file == **file);
             let new: Vec<_> = files.iter().filter(is_new).cloned().collect();
             prints.extend(fingerprints(&new));
-            (loaded, prints)
+            (loaded, certificates, prints)
         });
-        let (loaded, prints) = read.await.map_err(|_| broken("reading it failed"))?;
+        let (loaded, certificates, prints) = read.await.map_err(|_| broken("reading it failed"))?;
         self.saw(prints);
-        loaded
+        let loaded = loaded?;
+        match certificates {
+            Ok(certificates) => Ok((loaded, certificates)),
+            Err(problems) => Err(Rejected {
+                problems,
+                warnings: loaded.warnings,
+                files: loaded.config.files,
+            }),
+        }
     }
 
-    async fn take_over(&self, loaded: Loaded, level: &Level) -> Result<Reloaded, Rejected> {
+    async fn take_over(
+        &self,
+        loaded: Loaded,
+        certificates: Option<Certificates>,
+        level: &Level,
+    ) -> Result<Reloaded, Rejected> {
         let Loaded {
             mut config,
-            warnings,
+            mut warnings,
         } = loaded;
         if !config.not_yet.refused.is_empty() {
             return Err(Rejected {
@@ -176,7 +195,7 @@ impl Reloading {
         }
         let running = self.running.load_full();
         let needs_restart = config.taken_over(&running)?;
-        let changed = config.changes_since(&running);
+        let mut changed = config.changes_since(&running);
         let config = Arc::new(config);
         let before: Arc<App> = self.live.app();
         let succession = before
@@ -190,8 +209,15 @@ impl Reloading {
         self.live.becomes(Arc::clone(&succession.next));
         self.running.store(Arc::clone(&config));
         let limits = affordable(&config.server.limits);
-        self.public.change(&limits, &config.server.trusted_proxies);
-        self.admin.change(&limits, &[]);
+        self.public
+            .change(&limits, config.server.clients_known_behind());
+        self.admin.change(&limits, None);
+        if let (Some(tls), Some(certificates)) = (&before.lasting.tls, certificates) {
+            let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
+            warnings.extend(certificates.warnings(now));
+            changed.extend(certificates.news_since(&tls.shown.now()));
+            tls.shown.become_these(certificates);
+        }
         self.token.store(Arc::new(config.admin.token.clone()));
         level.set(config.log.level);
         succession.settle(&config, config.server.drain).await;

@@ -31,6 +31,11 @@ impl Identity {
         Self::make(&["elsewhere.example"], 2125)
     }
 
+    /// For these names, valid now.
+    pub fn named(names: &[&str]) -> Self {
+        Self::make(names, 2125)
+    }
+
     /// For `localhost` and 127.0.0.1, no longer valid.
     pub fn expired() -> Self {
         Self::make(&["localhost", "127.0.0.1"], 2021)
@@ -56,6 +61,11 @@ impl Identity {
     /// The certificate, for a client that shall trust it.
     pub fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// The certificate in DER, as a client sees it.
+    pub fn der(&self) -> &[u8] {
+        &self.certificate
     }
 
     /// The private key, for a server that reads files.

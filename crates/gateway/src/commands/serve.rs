@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::cli::Global;
 use super::report;
 use crate::config::Problem;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, StartError};
 use crate::log;
 use crate::reloading::{Reloading, WhereRead};
 use crate::watching;
@@ -47,7 +47,14 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hangup = signal(SignalKind::hangup())?;
-    let gateway = Gateway::bind(&config)?;
+    let gateway = match Gateway::bind(&config) {
+        Err(StartError::Certificates(problems)) => {
+            let file = global.file().display().to_string();
+            report::print_findings(&file, &problems, &[], global.json);
+            return Ok(ExitCode::FAILURE);
+        }
+        bound => bound?,
+    };
     let read_from = WhereRead {
         file: global.file(),
         load: report::load,
@@ -63,6 +70,9 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     }
     for address in gateway.addresses() {
         tracing::info!(%address, "serving media");
+    }
+    for address in gateway.tls_addresses() {
+        tracing::info!(%address, "serving media by TLS");
     }
     for address in gateway.admin_addresses() {
         tracing::info!(%address, "serving operators");

@@ -5,7 +5,7 @@
 
 use super::findings::Findings;
 use super::problem::Problem;
-use super::{Config, tls};
+use super::{Certificates, Config};
 
 /// What is asked for and not done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,15 +16,12 @@ pub struct NotYet {
 
 pub(super) fn look(config: &Config, findings: &Findings) -> NotYet {
     let mut not_yet = NotYet::default();
-    if let Some(tls) = &config.server.tls {
-        let path = match tls.certificates {
-            tls::Certificates::Files(_) => "server.tls",
-            tls::Certificates::Acme(_) => "server.tls.acme",
-        };
+    let tls = config.server.tls.as_ref();
+    if tls.is_some_and(|tls| matches!(tls.certificates, Certificates::Acme(_))) {
         not_yet.refused.push(findings.placed(Problem::new(
-            path,
-            "not in this version: HTTPS does not end here yet",
-            "remove [server.tls] and put a proxy such as nginx or Caddy in front",
+            "server.tls.acme",
+            "not in this version: the gateway does not fetch certificates yet",
+            "let another program fetch them, such as certbot with server.acme_webroot, and name the files in certificate and private_key",
         )));
     }
     not_yet

@@ -41,12 +41,28 @@ impl Config {
             cache.required => "cache.required",
             log.format => "log.format",
         );
+        self.keep_tls(running, &mut kept);
         let mut findings = Findings::default();
         self.check_directories(&mut findings);
         if findings.problem_count() > 0 {
             return Err(findings.into());
         }
         Ok(kept)
+    }
+
+    /// Whether TLS ends here and where is settled at start; which certificates are shown is not.
+    fn keep_tls(&mut self, running: &Self, kept: &mut Vec<&'static str>) {
+        match (&mut self.server.tls, &running.server.tls) {
+            (Some(now), Some(then)) if now.listen != then.listen => {
+                now.listen.clone_from(&then.listen);
+                kept.push("server.tls.listen");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+            (now, then) => {
+                now.clone_from(then);
+                kept.push("server.tls");
+            }
+        }
     }
 
     /// What has changed since `before`, a line for each.
@@ -59,9 +75,15 @@ impl Config {
         };
         let (now, then) = (&self.server, &before.server);
         note(now.redirect != then.redirect, "server.redirect");
+        note(now.acme_webroot != then.acme_webroot, "server.acme_webroot");
+        note(now.tls != then.tls, "server.tls");
         note(
             now.trusted_proxies != then.trusted_proxies,
             "server.trusted_proxies",
+        );
+        note(
+            now.proxy_protocol != then.proxy_protocol,
+            "server.proxy_protocol",
         );
         note(now.drain != then.drain, "server.drain");
         note(
@@ -71,6 +93,11 @@ impl Config {
         note(now.limits != then.limits, "server.limits");
         note(!self.admin.has_token_of(&before.admin), "admin.token");
         note(self.log.level != before.log.level, "log.level");
+        note(
+            self.log.client_addresses != before.log.client_addresses,
+            "log.client_addresses",
+        );
+        note(self.log.access != before.log.access, "log.access");
         for origin in &self.origins {
             let name = origin.name();
             match before.origin(name) {
@@ -207,6 +234,23 @@ mod tests {
         assert_eq!(kept, ["server.listen", "cache.memory"]);
         assert_eq!(next.server.listen, running.server.listen);
         assert_eq!(next.changes_since(&running), ["server.drain"]);
+    }
+
+    #[test]
+    fn where_tls_ends_is_settled_at_start_and_by_which_certificates_is_not() {
+        let with = |lines: &str| config(&format!("[server.tls]\n{lines}\n{BEFORE}"));
+        let files = "certificate = \"a\"\nprivate_key = \"b\"";
+        let running = with(files);
+        let mut moved = with(&format!("listen = \"127.0.0.1:1\"\n{files}"));
+        assert_eq!(moved.taken_over(&running).unwrap(), ["server.tls.listen"]);
+        assert_eq!(moved.server.tls, running.server.tls);
+        let mut others = with("certificate = \"c\"\nprivate_key = \"d\"\nhsts = \"1d\"");
+        assert!(others.taken_over(&running).unwrap().is_empty());
+        assert_eq!(others.changes_since(&running), ["server.tls"]);
+        for (mut next, running) in [(config(BEFORE), with(files)), (with(files), config(BEFORE))] {
+            assert_eq!(next.taken_over(&running).unwrap(), ["server.tls"]);
+            assert_eq!(next.server.tls, running.server.tls);
+        }
     }
 
     #[test]

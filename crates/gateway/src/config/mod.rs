@@ -39,12 +39,12 @@ pub use ahead::NotYet;
 pub use cache::Cache;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use limits::Limits;
-pub use log::{Log, LogFormat, LogLevel};
+pub use log::{AccessForm, AccessLog, ClientAddresses, Log, LogFormat, LogLevel};
 pub use origin::{CacheTier, Origin, Writing};
 pub use problem::{Place, Problem, Rejected};
 pub use route::{Deletes, Route, RouteUrl};
 pub use schema::schema_json;
-pub use server::{Redirect, Server};
+pub use server::{Proxies, Redirect, Server};
 pub use state::State;
 pub use tls::{Acme, CertificatePair, Certificates, Challenge, Tls};
 pub use values::{Budget, Period, Rate};
@@ -147,7 +147,7 @@ impl Config {
         let origins = origin::check(raw.origins, findings);
         let routes = route::check(raw.routes, &origins, findings);
         let mut config = Self {
-            log: log::check(&raw.log),
+            log: log::check(&raw.log, findings),
             server,
             admin,
             state,

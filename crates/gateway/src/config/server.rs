@@ -1,6 +1,7 @@
 //! Where viewers connect, and from whom word of the client is believed.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use super::findings::Findings;
 use super::limits::{Limits, RawLimits};
 use super::problem::Problem;
+use super::state::directory;
 use super::tls::{RawTls, Tls};
 use super::values::{OneOrMany, Span};
 
@@ -22,9 +24,15 @@ pub(super) struct RawServer {
     /// Whether plain HTTP is redirected to HTTPS: `"auto"` does so only where TLS ends here, and
     /// never for a trusted proxy that says https; `"never"` does not. Default `"auto"`.
     redirect: Option<RawRedirect>,
+    /// A directory whose `.well-known/acme-challenge/` is served on plain HTTP, for a program that
+    /// fetches certificates by HTTP-01, such as `certbot --webroot`. Default: none.
+    acme_webroot: Option<String>,
     /// Networks (CIDR) of the reverse proxies in front, whose `X-Forwarded-*` is believed.
     /// Per-client limits work only with these set or TLS ending here. Default `[]`.
     trusted_proxies: Option<Vec<String>>,
+    /// Whether connections of these proxies begin with the PROXY protocol (version 2), as balancers
+    /// of TCP send it. All of them must then. Default `false`.
+    proxy_protocol: Option<bool>,
     /// How long a stopping gateway lets running downloads finish. Default `"60s"`.
     drain: Option<Span>,
     /// Whether responses name their origin in `X-Origin`. Default `true`.
@@ -50,8 +58,12 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Whether plain HTTP is redirected to HTTPS.
     pub redirect: Redirect,
+    /// Where answers to an authority's challenges are laid, by another program.
+    pub acme_webroot: Option<PathBuf>,
     /// Proxies whose word of the client and the scheme is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether their connections begin with the PROXY protocol.
+    pub proxy_protocol: bool,
     /// How long running downloads may go on after a signal to stop.
     pub drain: Duration,
     /// Whether responses name their origin.
@@ -60,6 +72,27 @@ pub struct Server {
     pub limits: Limits,
     /// HTTPS, if TLS ends here.
     pub tls: Option<Tls>,
+}
+
+impl Server {
+    /// The proxies behind which clients are known, an empty list where they connect themselves;
+    /// `None` where a proxy that nobody declared may stand in front.
+    pub(crate) fn clients_known_behind(&self) -> Option<Proxies<'_>> {
+        let known = self.tls.is_some() || !self.trusted_proxies.is_empty();
+        known.then_some(Proxies {
+            networks: &self.trusted_proxies,
+            announce: self.proxy_protocol,
+        })
+    }
+}
+
+/// Proxies whose word of their clients is believed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proxies<'a> {
+    /// Where they are.
+    pub networks: &'a [IpNet],
+    /// Whether they announce a client before its first byte, by the PROXY protocol.
+    pub announce: bool,
 }
 
 /// Whether plain HTTP is redirected to HTTPS.
@@ -77,13 +110,28 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
         None => vec![SocketAddr::from(([0_u16; 8], 8080))],
     };
     let trusted_proxies = raw.trusted_proxies.unwrap_or_default();
+    let proxy_protocol = raw.proxy_protocol.unwrap_or(false);
+    if proxy_protocol && trusted_proxies.is_empty() {
+        findings.refuse(
+            Problem::new(
+                "server.proxy_protocol",
+                "no proxy is trusted, so nobody's word of a client is believed",
+                "list the balancer's network in trusted_proxies",
+            )
+            .with_value("true"),
+        );
+    }
     Server {
         listen,
         redirect: match raw.redirect {
             None | Some(RawRedirect::Auto) => Redirect::Auto,
             Some(RawRedirect::Never) => Redirect::Never,
         },
+        acme_webroot: raw
+            .acme_webroot
+            .map(|path| directory("server.acme_webroot", Some(path), "/var/www/acme", findings)),
         trusted_proxies: networks(&trusted_proxies, findings),
+        proxy_protocol,
         drain: raw.drain.map_or(Duration::from_mins(1), |drain| drain.0),
         origin_header: raw.origin_header.unwrap_or(true),
         limits: super::limits::check(&raw.limits, findings),

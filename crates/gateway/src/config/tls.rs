@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::findings::Findings;
 use super::problem::Problem;
 use super::server::addresses;
 use super::urls;
-use super::values::OneOrMany;
+use super::values::{OneOrMany, Span};
 
 /// Let's Encrypt's production directory.
 const DEFAULT_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -30,6 +31,9 @@ pub(super) struct RawTls {
     certificate: Option<OneOrMany>,
     /// The private key in PEM, or a list in the order of the certificates.
     private_key: Option<OneOrMany>,
+    /// How long browsers shall come by HTTPS only (`Strict-Transport-Security`), such as `"180d"`.
+    /// It cannot be taken back before its time. Default: they are told nothing.
+    hsts: Option<Span>,
     /// Certificates fetched automatically, instead of files.
     acme: Option<RawAcme>,
 }
@@ -65,6 +69,8 @@ pub struct Tls {
     pub listen: Vec<SocketAddr>,
     /// Whose certificates.
     pub certificates: Certificates,
+    /// How long browsers are told to come by HTTPS only.
+    pub hsts: Option<Duration>,
 }
 
 /// Where certificates come from.
@@ -143,6 +149,7 @@ pub(super) fn check(raw: RawTls, findings: &mut Findings) -> Option<Tls> {
     Some(Tls {
         listen,
         certificates,
+        hsts: raw.hsts.map(|span| span.0),
     })
 }
 
@@ -164,11 +171,17 @@ fn pairs(
         return None;
     }
     let pairs = certificates.items.iter().zip(&keys.items);
-    let pairs = pairs.map(|(certificate, key)| CertificatePair {
-        certificate: certificate.into(),
-        private_key: key.into(),
-    });
-    Some(pairs.collect())
+    let pairs: Vec<_> = pairs
+        .map(|(certificate, key)| CertificatePair {
+            certificate: certificate.into(),
+            private_key: key.into(),
+        })
+        .collect();
+    for pair in &pairs {
+        findings.depends_on(&pair.certificate);
+        findings.depends_on(&pair.private_key);
+    }
+    Some(pairs)
 }
 
 fn check_acme(raw: RawAcme, findings: &mut Findings) -> Option<Acme> {

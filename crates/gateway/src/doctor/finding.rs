@@ -66,6 +66,8 @@ pub enum Check {
     Published,
     /// Whether a route's host resolves.
     Dns,
+    /// Which certificates clients are shown.
+    Certificate,
     /// Whether a directory of the gateway can be used.
     Directory,
     /// What the process may take.
@@ -90,6 +92,7 @@ impl Check {
             Self::Unpublished => "unpublished",
             Self::Published => "published",
             Self::Dns => "dns",
+            Self::Certificate => "certificate",
             Self::Directory => "directory",
             Self::Memory => "memory",
         }

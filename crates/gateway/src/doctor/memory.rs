@@ -22,6 +22,9 @@ const GLANCE_BYTES: u64 = 40;
 /// What the cache's index and the ledger hold in memory, whatever lies on the disk: their page
 /// caches, and changes that wait to be written.
 const INDEX_BYTES: u64 = 40 * 1024 * 1024;
+/// What TLS keeps for a connection: its keys and buffers, and what waits encrypted for a reader that
+/// does not read.
+const TLS_BYTES: u64 = 64 * 1024;
 /// What a key that must stay gone takes.
 const TOMBSTONE_BYTES: u64 = 16;
 
@@ -108,9 +111,18 @@ impl Memory {
             "promotions that wait, and were tried".to_owned(),
             &[PROMOTION_BYTES],
         );
+        let tls = term(
+            format!(
+                "TLS: {} connections × {} KiB",
+                limits.connections,
+                TLS_BYTES / 1024
+            ),
+            &[wide(limits.connections), TLS_BYTES],
+        );
         let terms: Vec<_> = terms
             .into_iter()
             .chain(promotes.then_some(promotions))
+            .chain(config.server.tls.is_some().then_some(tls))
             .collect();
         let total_bytes = terms
             .iter()
@@ -178,11 +190,11 @@ mod tests {
         assert_eq!(
             bytes,
             [
-                1_000_000, 5_000_000, 41_943_040, 48, 1_310_720, 4_177_920, 1_638_400, 4_000_000,
-                4_000_000
+                1_000_000, 5_000_000, 41_943_040, 16_777_216, 48, 1_310_720, 4_177_920, 1_638_400,
+                4_000_000, 4_000_000
             ]
         );
-        assert_eq!(memory.total_bytes, 63_070_128);
+        assert_eq!(memory.total_bytes, 79_847_344);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | `ask`, `facts` | what an origin is asked, and what it said |
 //! | `judge` | what that means; pure |
 //! | `hosts`, `places`, `memory` | the routes' names, the state directory, the memory sum |
+//! | `certificates` | who is shown which certificate, and until when |
 //! | `published` | which of an origin's keys the routes publish; pure |
 //! | `canaries` | the keys that a running gateway has learned |
 //! | `aside` | how work is left behind that hangs |
@@ -15,6 +16,7 @@
 mod aside;
 mod ask;
 mod canaries;
+mod certificates;
 mod facts;
 mod finding;
 mod hosts;
@@ -34,9 +36,11 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+pub use certificates::unusable_certificates;
 pub use finding::{Check, Finding, Level};
 pub use memory::{Memory, Term};
 
+use crate::clock::unix_now;
 use crate::config::{Config, Origin};
 use canaries::Learned;
 use finding::Findings;
@@ -86,7 +90,12 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
     let cache = config.cache.directory.clone();
     let cached = aside::aside(patience / 4, move || places::look(&cache));
     let available = aside::aside(patience / 4, memory::available_bytes);
-    let (looked, cached, available) = tokio::join!(looked, cached, available);
+    let certified = {
+        let config = config.clone();
+        let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
+        aside::aside(patience / 4, move || certificates::examine(&config, now))
+    };
+    let (looked, cached, available, certified) = tokio::join!(looked, cached, available, certified);
     let (standing, (learned, about_canaries), tombstones) = match looked {
         Some((standing, canaries, tombstones)) => (Some(standing), canaries, tombstones),
         None => (None, (Learned::new(), Vec::new()), Ok(0)),
@@ -127,6 +136,7 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
     let sum = memory::judge(&memory, available.flatten());
     for (title, findings) in [
         ("routes", hosts),
+        ("TLS", certified.unwrap_or_default()),
         ("state directory", state),
         ("cache directory", cache),
         ("memory", sum),

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 
 use http::StatusCode;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
+    RETRY_AFTER,
 };
 use http::response::Parts;
 use object::InvalidKey;
@@ -28,6 +29,8 @@ pub enum Refusal {
     BodyNotAllowed,
     /// 403: the key is outside what the route publishes.
     KeyOutside,
+    /// 308: it is only to be had by https, there.
+    ByHttps(HeaderValue),
     /// 404: every origin said that it does not have it.
     NotFound,
     /// 405.
@@ -57,6 +60,7 @@ impl Refusal {
             Self::BadKey(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::BodyNotAllowed => StatusCode::PAYLOAD_TOO_LARGE,
             Self::KeyOutside => StatusCode::FORBIDDEN,
+            Self::ByHttps(_) => StatusCode::PERMANENT_REDIRECT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Gone => StatusCode::GONE,
@@ -71,6 +75,7 @@ impl Refusal {
             Self::BadRequest(reason) => format!("{reason}\n"),
             Self::BodyNotAllowed => "a request for media has no body\n".into(),
             Self::KeyOutside => "this is not published here\n".into(),
+            Self::ByHttps(_) => "this is to be had by https\n".into(),
             Self::NotFound => "not found\n".into(),
             Self::MethodNotAllowed => "media is only read here: GET, HEAD, OPTIONS\n".into(),
             Self::Gone => "this was deleted\n".into(),
@@ -100,6 +105,11 @@ pub fn refuse(refusal: &Refusal) -> (Parts, String) {
             headers.insert(ALLOW, METHODS);
         }
         Refusal::Gone => {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
+        }
+        Refusal::ByHttps(location) => {
+            headers.insert(LOCATION, location.clone());
+            // Not for as long as a client likes: a redirection may have been a mistake.
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600"));
         }
         Refusal::Unavailable {

@@ -209,6 +209,17 @@ pub fn preflight() -> Parts {
     parts
 }
 
+/// 200 for an authority's challenge, with a text of so many bytes.
+pub fn challenge(length_bytes: usize) -> Parts {
+    let mut parts = bare(StatusCode::OK);
+    let headers = &mut parts.headers;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(CONTENT_TYPE, plain);
+    headers.insert(CONTENT_LENGTH, length_bytes.into());
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    parts
+}
+
 /// What every answer carries, whatever its status.
 pub(super) fn bare(status: StatusCode) -> Parts {
     let mut parts = Response::new(()).into_parts().0;

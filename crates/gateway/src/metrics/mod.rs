@@ -6,8 +6,9 @@
 mod cache;
 mod vecs;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ::cache::Cache;
@@ -26,8 +27,8 @@ use crate::promotion::Outcome;
 
 const METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "other"];
 /// Every status that the gateway sends; anything else would be a mistake and counts as 500.
-const STATUSES: [u16; 16] = [
-    200, 204, 206, 304, 400, 403, 404, 405, 410, 412, 413, 416, 421, 431, 500, 503,
+const STATUSES: [u16; 17] = [
+    200, 204, 206, 304, 308, 400, 403, 404, 405, 410, 412, 413, 416, 421, 431, 500, 503,
 ];
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -43,6 +44,9 @@ pub(crate) struct Metrics {
     promotion_queue: IntGauge,
     /// Refused, accepted.
     reloads: [IntCounter; 2],
+    certificates: IntGaugeVec,
+    /// Whose time is exported.
+    named: std::sync::Mutex<BTreeMap<String, i64>>,
     cache: Arc<CacheMetrics>,
     open: Arc<AtomicUsize>,
     connections: IntGauge,
@@ -71,6 +75,12 @@ impl Metrics {
                 "resumed_bodies_total",
                 "Bodies that broke and were continued.",
             ),
+            certificates: make.gauges(
+                "certificate_expiry_seconds",
+                "Until a certificate ends; negative once it has.",
+                &["name"],
+            ),
+            named: std::sync::Mutex::default(),
             cache: CacheMetrics::new(&make),
             connections: make.gauge("connections", "Open connections of clients."),
             open,
@@ -137,6 +147,23 @@ impl Metrics {
     pub(crate) fn waiting(&self, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.promotion_queue.set(count);
+    }
+
+    /// How long each certificate has still, by its name. Of two with one name, the shorter time.
+    pub(crate) fn certificates<'a>(&self, left: impl Iterator<Item = (&'a str, i64)>) {
+        let mut now = BTreeMap::new();
+        for (name, seconds) in left {
+            let least = now.entry(name.to_owned()).or_insert(seconds);
+            *least = seconds.min(*least);
+        }
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in named.keys().filter(|name| !now.contains_key(*name)) {
+            let _ = self.certificates.remove_label_values(&[gone]);
+        }
+        for (name, seconds) in &now {
+            self.certificates.with_label_values(&[name]).set(*seconds);
+        }
+        *named = now;
     }
 
     /// What may still be read from an origin in the background.

@@ -8,14 +8,24 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::Accepted;
 
 /// How long to leave the listeners alone when there is no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A burst of failures is logged once.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// A listener, and how its connections are spoken to.
+pub(super) struct Listener {
+    pub(super) tcp: TcpListener,
+    /// Where they begin with TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
 pub(super) struct Acceptor {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     /// Who is asked first, so that a busy listener cannot starve the others.
     turn: usize,
     /// When an error was logged last; at the limit, failures and successes take turns.
@@ -23,7 +33,7 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn new(listeners: Vec<TcpListener>) -> Self {
+    pub(super) fn new(listeners: Vec<Listener>) -> Self {
         Self {
             listeners,
             turn: 0,
@@ -32,10 +42,13 @@ impl Acceptor {
     }
 
     /// The next connection. Never gives up.
-    pub(super) async fn next(&mut self) -> (TcpStream, SocketAddr) {
+    pub(super) async fn next(&mut self) -> Accepted {
         loop {
             match self.accept().await {
-                Ok((tcp, peer)) => return (tcp, canonical(peer)),
+                Ok((tcp, peer)) => {
+                    let tls = self.listeners[self.turn].tls.as_ref();
+                    return accepted(tcp, peer, tls);
+                }
                 Err(error) if of_one_connection(&error) => {}
                 Err(error) => {
                     if self.logged.is_none_or(|logged| logged.elapsed() >= QUIET) {
@@ -50,15 +63,20 @@ impl Acceptor {
 
     /// Closes the listeners, and hands over who had connected and was waiting to be taken. The
     /// kernel would reset them.
-    pub(super) fn last(self) -> Vec<(TcpStream, SocketAddr)> {
+    pub(super) fn last(self) -> Vec<Accepted> {
         let listeners = self.listeners.into_iter();
         // Not by the runtime, which knows only of those that its last look at the kernel showed.
         listeners
-            .filter_map(|listener| listener.into_std().ok())
-            .flat_map(|listener| std::iter::from_fn(move || listener.accept().ok()))
-            .filter_map(|(tcp, peer)| {
+            .filter_map(|listener| Some((listener.tcp.into_std().ok()?, listener.tls)))
+            .flat_map(|(listener, tls)| {
+                std::iter::from_fn(move || {
+                    let (tcp, peer) = listener.accept().ok()?;
+                    Some((tcp, peer, tls.clone()))
+                })
+            })
+            .filter_map(|(tcp, peer, tls)| {
                 tcp.set_nonblocking(true).ok()?;
-                Some((TcpStream::from_std(tcp).ok()?, canonical(peer)))
+                Some(accepted(TcpStream::from_std(tcp).ok()?, peer, tls.as_ref()))
             })
             .collect()
     }
@@ -67,7 +85,7 @@ impl Acceptor {
         poll_fn(|cx| {
             for _ in 0..self.listeners.len() {
                 self.turn = (self.turn + 1) % self.listeners.len();
-                if let Poll::Ready(accepted) = self.listeners[self.turn].poll_accept(cx) {
+                if let Poll::Ready(accepted) = self.listeners[self.turn].tcp.poll_accept(cx) {
                     return Poll::Ready(accepted);
                 }
             }
@@ -78,8 +96,12 @@ impl Acceptor {
 }
 
 /// An IPv4 client of a dual stack listener is an IPv4 client.
-fn canonical(peer: SocketAddr) -> SocketAddr {
-    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+fn accepted(tcp: TcpStream, peer: SocketAddr, tls: Option<&TlsAcceptor>) -> Accepted {
+    Accepted {
+        tcp,
+        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        tls: tls.cloned(),
+    }
 }
 
 /// The connection failed before it was taken; the listener is well.

@@ -9,8 +9,11 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+
+use crate::config::Proxies;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// One household or machine has a whole network of this size.
@@ -20,6 +23,8 @@ const V6_PREFIX_BITS: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Clients {
     trusted: Box<[IpNet]>,
+    /// Whether those announce a client before its first byte.
+    announce: bool,
     most: usize,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -33,21 +38,28 @@ pub(super) struct Full;
 pub(super) struct Place(Option<(Arc<Clients>, IpAddr)>);
 
 impl Clients {
-    pub(super) fn new(trusted: &[IpNet], most: usize) -> Arc<Self> {
+    pub(super) fn new(proxies: Proxies<'_>, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            trusted: trusted.into(),
+            trusted: proxies.networks.into(),
+            announce: proxies.announce,
             most,
             open: Arc::default(),
         })
     }
 
     /// The same clients under other rules.
-    pub(super) fn ruled_by(&self, trusted: &[IpNet], most: usize) -> Arc<Self> {
+    pub(super) fn ruled_by(&self, proxies: Proxies<'_>, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            trusted: trusted.into(),
+            trusted: proxies.networks.into(),
+            announce: proxies.announce,
             most,
             open: Arc::clone(&self.open),
         })
+    }
+
+    /// Whether a connection from this address begins with word of its client.
+    pub(super) fn are_announced_by(&self, peer: IpAddr) -> bool {
+        self.announce && self.trusts(peer)
     }
 
     /// A place for a connection from this address.
@@ -58,33 +70,42 @@ impl Clients {
         self.enter(peer)
     }
 
-    /// A place for a request that a connection from this address brought.
+    /// Who asks by a request that a connection from this address brought, and a place for it.
     pub(super) fn asked(
         self: &Arc<Self>,
         peer: IpAddr,
         headers: &HeaderMap,
-    ) -> Result<Place, Full> {
+    ) -> (IpAddr, Result<Place, Full>) {
         if !self.trusts(peer) {
             // Its connection was counted.
-            return Ok(Place::default());
+            return (peer, Ok(Place::default()));
         }
         match self.named(headers) {
-            Some(client) => self.enter(client),
-            None => Ok(Place::default()),
+            Some(client) => (client, self.enter(client)),
+            None => (peer, Ok(Place::default())),
         }
     }
 
     /// The client that a trusted proxy names: the last address that is not a trusted proxy's own.
     /// What stands before it, or before nonsense, the client may have made up.
     fn named(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let lines: Vec<&str> = headers
-            .get_all(FORWARDED_FOR)
-            .iter()
-            .map(|line| line.to_str().unwrap_or_default())
-            .collect();
-        let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
-        hops.map(address)
-            .find(|hop| hop.is_none_or(|hop| !self.trusts(hop)))?
+        let lines = |name: &HeaderName| -> Vec<&str> {
+            let lines = headers.get_all(name).iter();
+            lines
+                .map(|line| line.to_str().unwrap_or_default())
+                .collect()
+        };
+        let is_foreign = |hop: &Option<IpAddr>| hop.is_none_or(|hop| !self.trusts(hop));
+        let plain = lines(&FORWARDED_FOR);
+        if !plain.is_empty() {
+            let hops = plain.iter().rev().flat_map(|line| line.rsplit(','));
+            return hops.map(address).find(is_foreign)?;
+        }
+        // RFC 7239. Only where the other is absent: most proxies write that one, and pass on what
+        // a client has made up here.
+        let elements = lines(&FORWARDED);
+        let elements = elements.iter().rev().flat_map(|line| line.rsplit(','));
+        elements.map(forwarded_for).find(is_foreign)?
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -120,6 +141,13 @@ impl Drop for Place {
     }
 }
 
+/// The address of an element's `for=` (RFC 7239 section 4); none where it hides who it was.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    address(node.trim().trim_matches('"'))
+}
+
 /// An address as proxies write it, some with a port.
 fn address(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
@@ -146,7 +174,11 @@ mod tests {
 
     fn clients(most: usize) -> Arc<Clients> {
         let trusted = ["172.16.0.0/12", "fd00::/8"].map(|network| network.parse().unwrap());
-        Clients::new(&trusted, most)
+        let proxies = Proxies {
+            networks: &trusted,
+            announce: false,
+        };
+        Clients::new(proxies, most)
     }
 
     fn at(text: &str) -> IpAddr {
@@ -192,11 +224,14 @@ mod tests {
         let proxy = at("172.18.0.2");
         let connections: Vec<_> = (0..9).map(|_| clients.connected(proxy)).collect();
         assert!(connections.iter().all(Result::is_ok));
-        let _one = clients.asked(proxy, &forwarded(&["203.0.113.1"])).unwrap();
-        let again = clients.asked(proxy, &forwarded(&["203.0.113.1"]));
-        assert_eq!(again.unwrap_err(), Full);
-        assert!(clients.asked(proxy, &forwarded(&[])).is_ok());
-        assert!(clients.asked(proxy, &forwarded(&["203.0.113.2"])).is_ok());
+        let asked = |lines: &[&str]| clients.asked(proxy, &forwarded(lines));
+        let (client, place) = asked(&["203.0.113.1"]);
+        let _one = place.unwrap();
+        assert_eq!(client, at("203.0.113.1"));
+        assert_eq!(asked(&["203.0.113.1"]).1.unwrap_err(), Full);
+        let (client, place) = asked(&[]);
+        assert!(client == proxy && place.is_ok());
+        assert!(asked(&["203.0.113.2"]).1.is_ok());
     }
 
     #[test]
@@ -204,8 +239,31 @@ mod tests {
         let clients = clients(1);
         for _ in 0..9 {
             let claim = forwarded(&["198.51.100.7"]);
-            let place = clients.asked(at("203.0.113.1"), &claim).unwrap();
-            assert!(place.0.is_none());
+            let (client, place) = clients.asked(at("203.0.113.1"), &claim);
+            assert_eq!(client, at("203.0.113.1"));
+            assert!(place.unwrap().0.is_none());
+        }
+    }
+
+    #[test]
+    fn the_standard_header_is_read_where_the_usual_one_is_absent() {
+        let clients = clients(1);
+        for (line, client) in [
+            ("for=203.0.113.1", Some("203.0.113.1")),
+            ("For=\"203.0.113.1:4711\";proto=https", Some("203.0.113.1")),
+            ("proto=http; for=\"[2001:db8::1]:80\"", Some("2001:db8::1")),
+            ("for=198.51.100.7, for=203.0.113.1", Some("203.0.113.1")),
+            ("for=203.0.113.1, for=172.18.0.9", Some("203.0.113.1")),
+            ("for=203.0.113.1, for=_hidden", None),
+            ("for=unknown", None),
+            ("by=203.0.113.1", None),
+            ("for=172.18.0.9", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(FORWARDED, line.parse().unwrap());
+            assert_eq!(clients.named(&headers), client.map(at), "{line}");
+            headers.insert(FORWARDED_FOR, "192.0.2.5".parse().unwrap());
+            assert_eq!(clients.named(&headers), Some(at("192.0.2.5")), "{line}");
         }
     }
 

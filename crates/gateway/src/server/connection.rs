@@ -1,6 +1,7 @@
 //! One client's connection from its acceptance to its end.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,15 +12,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::clients::Clients;
-use super::io::Socket;
+use super::clients::{Clients, Place};
+use super::handshake::shake_hands;
+use super::io::{Socket, Wire};
 use super::phase::{Cut, Phase};
-use super::requests::{Requests, Service};
+use super::preamble;
+use super::requests::{Peer, Requests, Service};
 use super::streams::Streams;
 use super::watch::Watch;
+use crate::address::shortened;
 use crate::config::Limits;
 
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -33,7 +38,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const PENDING_RESETS: usize = 20;
 const OWN_RESETS: usize = 256;
 /// A connection accepted as the server stops may have its request on the way.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How long a connection that was told to end may stay without a sign.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -50,6 +55,13 @@ pub(super) struct Shared {
     pub(super) clients: Option<Arc<Clients>>,
 }
 
+impl Shared {
+    fn announces(&self, peer: SocketAddr) -> bool {
+        let clients = self.clients.as_ref();
+        clients.is_some_and(|clients| clients.are_announced_by(peer.ip()))
+    }
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -57,13 +69,34 @@ pub(super) enum End {
     Aborted,
 }
 
-pub(super) async fn serve(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    service: impl Service,
-    shared: Shared,
-) -> End {
+/// A connection as it was accepted.
+pub(super) struct Accepted {
+    pub(super) tcp: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Where its listener wants TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Shared) -> End {
+    let Accepted { mut tcp, peer, tls } = accepted;
+    let (peer, _client) = if shared.announces(peer) {
+        match announced(&mut tcp, peer, &shared).await {
+            Some(announced) => announced,
+            None => return End::Finished,
+        }
+    } else {
+        (peer, Place::default())
+    };
+    let secure = tls.is_some();
     let watch = Watch::new(&shared.limits);
+    let wire = Wire::new(tcp, Arc::clone(&watch));
+    let socket = match tls {
+        None => Socket::plain(wire),
+        Some(tls) => match shake_hands(tls, wire, peer, &shared).await {
+            Ok(socket) => socket,
+            Err(end) => return end,
+        },
+    };
     let builder = builder(
         &shared.limits,
         Streams {
@@ -74,13 +107,16 @@ pub(super) async fn serve(
     );
     let requests = Requests {
         service,
-        peer,
+        peer: Peer {
+            address: peer,
+            client: peer.ip(),
+            secure,
+        },
         watch: Arc::clone(&watch),
         stop: shared.stop.clone(),
         clients: shared.clients.clone(),
     };
-    let socket = TokioIo::new(Socket::new(tcp, Arc::clone(&watch)));
-    let mut connection = pin!(builder.serve_connection(socket, requests));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), requests));
     let mut stopping = pin!(shared.stop.cancelled());
     let mut aborting = pin!(shared.abort.cancelled());
     let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
@@ -96,7 +132,7 @@ pub(super) async fn serve(
         loop {
             if let Poll::Ready(served) = connection.as_mut().poll(cx) {
                 if let Err(error) = served {
-                    tracing::debug!(%peer, error, "connection ended early");
+                    tracing::debug!(client = %shortened(peer.ip()), error, "connection ended early");
                 }
                 return Poll::Ready(End::Finished);
             }
@@ -119,7 +155,7 @@ pub(super) async fn serve(
                     connection.as_mut().graceful_shutdown();
                 }
                 Step::Drop(cut) => {
-                    tracing::debug!(%peer, ?cut, "connection cut");
+                    tracing::debug!(client = %shortened(peer.ip()), ?cut, "connection cut");
                     if cut == Cut::Slow {
                         watch.end_with_reset();
                     }
@@ -133,6 +169,35 @@ pub(super) async fn serve(
         watch.end_with_reset();
     }
     end
+}
+
+/// Who a trusted proxy says has connected to it, and the client's place; `None` where it says it
+/// wrongly, too late, or of a client that has no place left.
+async fn announced(
+    tcp: &mut TcpStream,
+    proxy: SocketAddr,
+    shared: &Shared,
+) -> Option<(SocketAddr, Place)> {
+    let said = preamble::read(tcp);
+    let said = tokio::time::timeout(shared.limits.header_timeout, said);
+    let said = tokio::select! {
+        biased;
+        () = shared.abort.cancelled() => return None,
+        () = shared.stop.cancelled() => return None,
+        said = said => said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+    };
+    match said {
+        Ok(Some(client)) => {
+            let clients = shared.clients.as_ref()?;
+            let place = clients.connected(client.ip()).ok()?;
+            Some((client, place))
+        }
+        Ok(None) => Some((proxy, Place::default())),
+        Err(error) => {
+            tracing::debug!(%proxy, %error, "closed: the proxy did not say who connects");
+            None
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

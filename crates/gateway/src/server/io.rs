@@ -1,4 +1,7 @@
 //! A client's socket that tells the connection's watch what it reads and writes.
+//!
+//! Two layers, so that both see what is theirs: below TLS the wire, which measures what the kernel
+//! takes and ends the connection; above it the text, whose heads are looked at.
 
 use std::future::Future;
 use std::io;
@@ -11,23 +14,138 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 
 use super::heads::Heads;
 use super::watch::Watch;
 
 /// Bytes that the kernel holds unsent; more wait in the body's source.
 const UNSENT_BYTES: u32 = 64 * 1024;
-/// How long what a client still sends is thrown away, so that it reads our last words.
+/// How long what a client still sends is thrown away, so that it reads our last words. Of a
+/// multiplexed one, which tells us of each piece that it reads, after its last byte.
 const LINGER: Duration = Duration::from_secs(1);
+/// However much it sends.
+const LONGEST_LINGER: Duration = Duration::from_secs(5);
 
+/// What HTTP reads and writes.
 pub(super) struct Socket {
-    tcp: TcpStream,
+    stream: Stream,
     watch: Arc<Watch>,
     heads: Heads,
-    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+/// Known when the connection begins, so that plain ones do not pay for the others.
+enum Stream {
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
 }
 
 impl Socket {
+    pub(super) fn plain(wire: Wire) -> Self {
+        Self::new(Arc::clone(&wire.watch), Stream::Plain(wire))
+    }
+
+    pub(super) fn tls(stream: TlsStream<Wire>) -> Self {
+        let watch = Arc::clone(&stream.get_ref().0.watch);
+        Self::new(watch, Stream::Tls(Box::new(stream)))
+    }
+
+    fn new(watch: Arc<Watch>, stream: Stream) -> Self {
+        Self {
+            stream,
+            watch,
+            heads: Heads::default(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = match &mut self.stream {
+            Stream::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf).map(ended_by_fin),
+        };
+        if buf.filled().len() > before {
+            self.heads.inspect(&mut buf.filled_mut()[before..]);
+            self.watch.phase(|phase| phase.received(Instant::now()));
+        }
+        read
+    }
+}
+
+/// A client that ends its direction without TLS' own word for it may still want to hear. Nothing
+/// that it can have cut short would be believed: a request without its end is none.
+fn ended_by_fin(read: io::Result<()>) -> io::Result<()> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        read => read,
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(wire) => Pin::new(wire).poll_write(cx, bytes),
+            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, slices),
+            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(wire) => wire.is_write_vectored(),
+            Stream::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(match &mut self.stream {
+            Stream::Plain(wire) => Pin::new(wire).poll_flush(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        })?;
+        self.watch.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let broken = self.watch.ends_with_reset();
+        match &mut self.stream {
+            Stream::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
+            // TLS' own farewell would say that the body was whole.
+            Stream::Tls(_) if broken => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// The connection itself: what passes here is what the network sees.
+pub(super) struct Wire {
+    tcp: TcpStream,
+    watch: Arc<Watch>,
+    /// Since when, and until when it is waited for the next byte.
+    lingering: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Wire {
     pub(super) fn new(tcp: TcpStream, watch: Arc<Watch>) -> Self {
         // Without these it is slower or bigger, and works.
         let _ = tcp.set_nodelay(true);
@@ -35,9 +153,13 @@ impl Socket {
         Self {
             tcp,
             watch,
-            heads: Heads::default(),
             lingering: None,
         }
+    }
+
+    /// Waits until the client has said something, or has gone.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.tcp.readable().await
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
@@ -53,23 +175,17 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.heads.inspect(&mut buf.filled_mut()[before..]);
-            self.watch.phase(|phase| phase.received(Instant::now()));
-        }
-        read
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for Wire {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -95,9 +211,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
-        self.watch.flushed();
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     /// Ends our direction, and then throws away what still comes: a socket closed with bytes
@@ -106,19 +220,29 @@ impl AsyncWrite for Socket {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
-            this.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
+            this.lingering = Some((Instant::now(), Box::pin(tokio::time::sleep(LINGER))));
         }
-        let mut expects_more = this.watch.phase(|phase| phase.is_receiving());
+        let watch = &this.watch;
+        let multiplexed = watch.phase(|phase| phase.is_multiplexed());
+        let mut expects_more = multiplexed || watch.phase(|phase| phase.is_receiving());
         let mut scratch = [0; 4096];
         loop {
-            if let Some(sleep) = &mut this.lingering
+            if let Some((_, sleep)) = &mut this.lingering
                 && sleep.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(Ok(()));
             }
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut this.tcp).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => expects_more = true,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    expects_more = true;
+                    if let Some((since, sleep)) = &mut this.lingering
+                        && multiplexed
+                    {
+                        let until = (Instant::now() + LINGER).min(*since + LONGEST_LINGER);
+                        sleep.as_mut().reset(until);
+                    }
+                }
                 Poll::Pending if expects_more => return Poll::Pending,
                 _ => return Poll::Ready(Ok(())),
             }
@@ -126,7 +250,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for Wire {
     fn drop(&mut self) {
         if self.watch.ends_with_reset() {
             // It frees what the kernel holds for a reader that does not read.

@@ -10,7 +10,7 @@ const BACKLOG: i32 = 1024;
 /// Descriptors for listeners, logs, name servers and the runtime.
 const RESERVED: u64 = 32;
 
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let open = || {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -30,6 +30,19 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     open().map_err(|error: io::Error| {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
     })
+}
+
+/// Binds every address; an error names the one that failed.
+pub(super) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    addresses.iter().map(|address| bind(*address)).collect()
+}
+
+/// The addresses with the ports that the system chose.
+pub(super) fn addresses_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    addresses
+        .map(|address| address.expect("a bound socket has an address"))
+        .collect()
 }
 
 /// Raises the limit on open descriptors as far as the process may, and returns it.

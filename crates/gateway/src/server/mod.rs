@@ -1,17 +1,19 @@
 //! The listeners: connections within their limits, timeouts, and an end that loses no download.
 //!
-//! Knows nothing of routes or objects. `axum::serve` is not used because it sets no timers, puts
+//! Knows nothing of routes or objects, and of certificates only who shows them. `axum::serve` is not used because it sets no timers, puts
 //! no cap on connections, and its drain has no end.
 
 mod accept;
 mod body;
 mod clients;
 mod connection;
+mod handshake;
 mod heads;
 mod io;
 mod listen;
 mod pace;
 mod phase;
+mod preamble;
 mod requests;
 mod rules;
 mod streams;
@@ -24,27 +26,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Ended, OnEnd, Outgoing, Sent};
 pub use listen::{connection_cap, raise_descriptor_limit};
-pub use requests::{BoxError, Service};
+pub use requests::{BoxError, Peer, Service};
 pub use rules::Changeable;
 
-use crate::config::Limits;
-use accept::Acceptor;
+use crate::address::shortened;
+use crate::config::{Limits, Proxies};
+use accept::{Acceptor, Listener};
 use clients::Place;
-use connection::{End, Shared};
+use connection::{Accepted, End, Shared};
 
 /// How long aborted connections are waited for.
 const AFTER_ABORT: Duration = Duration::from_secs(1);
 
 /// Bound listeners that do not accept yet.
-#[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
+    /// Those whose connections begin with TLS.
+    tls: Option<(Vec<TcpListener>, TlsAcceptor)>,
     rules: Changeable,
 }
 
@@ -66,20 +70,31 @@ impl Server {
         limits: &Limits,
         connections: Arc<AtomicUsize>,
     ) -> std::io::Result<Self> {
-        let listeners = addresses.iter().map(|address| listen::bind(*address));
         Ok(Self {
-            listeners: listeners.collect::<Result<_, _>>()?,
+            listeners: listen::bind_all(addresses)?,
+            tls: None,
             rules: Changeable::new(limits, connections),
         })
+    }
+
+    /// Binds these addresses as well, for connections that begin with TLS. They share everything
+    /// with the others: limits, places and the end.
+    pub fn with_tls(
+        mut self,
+        addresses: &[SocketAddr],
+        acceptor: TlsAcceptor,
+    ) -> std::io::Result<Self> {
+        self.tls = Some((listen::bind_all(addresses)?, acceptor));
+        Ok(self)
     }
 
     /// Holds each client to `limits.connections_per_client`. Who connects is the client, or a
     /// trusted proxy that says in `X-Forwarded-For` who is: what it brings beyond the limit is
     /// answered 503, other connections beyond it are closed.
     #[must_use]
-    pub fn limiting_clients(self, trusted_proxies: &[IpNet]) -> Self {
+    pub fn limiting_clients(self, proxies: Proxies<'_>) -> Self {
         let limits = Arc::clone(&self.rules.rules().limits);
-        self.rules.change(&limits, trusted_proxies);
+        self.rules.change(&limits, Some(proxies));
         self
     }
 
@@ -90,10 +105,13 @@ impl Server {
 
     /// The addresses with the ports that the system chose.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        let addresses = self.listeners.iter().map(TcpListener::local_addr);
-        addresses
-            .map(|address| address.expect("a bound socket has an address"))
-            .collect()
+        listen::addresses_of(&self.listeners)
+    }
+
+    /// The same of those for TLS.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        let listeners = self.tls.as_ref().map(|(listeners, _)| &**listeners);
+        listen::addresses_of(listeners.unwrap_or_default())
     }
 
     /// Serves until `stop`, then closes the listeners, lets requests in flight finish, and after
@@ -108,22 +126,16 @@ impl Server {
         // However this future ends, its connections end with it.
         let _abort = abort.clone().drop_guard();
         let ends = Arc::new(Ends::default());
-        let listeners = self.listeners.into_iter();
-        let mut acceptor = Acceptor::new(
-            listeners
-                .map(|listener| {
-                    tokio::net::TcpListener::from_std(listener)
-                        .expect("the runtime takes a listener that does not block")
-                })
-                .collect(),
-        );
-        let begin = |tcp, peer: SocketAddr| {
+        let mut acceptor = Acceptor::new(listening(self.listeners, self.tls));
+        let begin = |accepted: Accepted| {
+            let peer = accepted.peer;
             let rules = self.rules.rules();
             let client = rules.clients.as_ref();
             let Ok(client) =
                 client.map_or(Ok(Place::default()), |clients| clients.connected(peer.ip()))
             else {
-                tracing::debug!(%peer, "closed: the client has too many connections");
+                let client = shortened(peer.ip());
+                tracing::debug!(%client, "closed: the client has too many connections");
                 return;
             };
             let shared = Shared {
@@ -138,7 +150,7 @@ impl Server {
             tasks.spawn(async move {
                 let _held = (open, client);
                 let stop = shared.stop.clone();
-                match connection::serve(tcp, peer, service, shared).await {
+                match connection::serve(accepted, service, shared).await {
                     End::Aborted => ends.aborted.fetch_add(1, Ordering::Relaxed),
                     End::Finished if stop.is_cancelled() => {
                         ends.finished.fetch_add(1, Ordering::Relaxed)
@@ -150,8 +162,7 @@ impl Server {
         let accept = async {
             loop {
                 self.rules.room().await;
-                let (tcp, peer) = acceptor.next().await;
-                begin(tcp, peer);
+                begin(acceptor.next().await);
             }
         };
         tokio::select! {
@@ -159,9 +170,9 @@ impl Server {
             () = stop.cancelled() => {}
             () = accept => {}
         }
-        for (tcp, peer) in acceptor.last() {
+        for accepted in acceptor.last() {
             if self.rules.has_room() {
-                begin(tcp, peer);
+                begin(accepted);
             }
         }
         tasks.close();
@@ -175,6 +186,24 @@ impl Server {
             aborted: ends.aborted.load(Ordering::Relaxed),
         }
     }
+}
+
+/// The listeners as the runtime looks after them.
+fn listening(
+    plain: Vec<TcpListener>,
+    tls: Option<(Vec<TcpListener>, TlsAcceptor)>,
+) -> Vec<Listener> {
+    let plain = plain.into_iter().map(|listener| (listener, None));
+    let tls = tls.into_iter().flat_map(|(listeners, acceptor)| {
+        let listeners = listeners.into_iter();
+        listeners.map(move |listener| (listener, Some(acceptor.clone())))
+    });
+    let all = plain.chain(tls).map(|(listener, tls)| Listener {
+        tcp: tokio::net::TcpListener::from_std(listener)
+            .expect("the runtime takes a listener that does not block"),
+        tls,
+    });
+    all.collect()
 }
 
 /// How the connections ended that were open when the server was stopped.

@@ -107,6 +107,11 @@ impl Phase {
         self.requests_in_flight == 0 && matches!(self.between, Between::Receiving(_))
     }
 
+    /// Whether its requests share it; such a client says again and again how much it has read.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed
+    }
+
     /// Since when nothing is under way; `None` while something is.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         (self.requests_in_flight == 0 && !self.pace.is_waiting()).then_some(self.last_sign)

@@ -2,7 +2,7 @@
 //! panic to itself.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub trait Service: Clone + Send + 'static {
     /// The bodies of its answers; the server makes its own refusals of bytes.
     type Body: HttpBody<Data = Bytes, Error: Into<BoxError>> + From<Bytes> + Send + Unpin + 'static;
 
-    /// Begins to answer a request of the client at this address.
-    fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Self::Answering;
+    /// Begins to answer a request.
+    fn answer(&self, peer: Peer, request: Request<Incoming>) -> Self::Answering;
 }
 
 /// Why a body broke off.
@@ -37,21 +37,32 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl<S, F, B> Service for S
 where
-    S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
+    S: Fn(Peer, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + Unpin + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + From<Bytes> + Send + Unpin + 'static,
 {
     type Answering = F;
     type Body = B;
 
-    fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> F {
+    fn answer(&self, peer: Peer, request: Request<Incoming>) -> F {
         self(peer, request)
     }
 }
 
+/// Who has connected and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// The client's address, or that of the proxy in front.
+    pub address: SocketAddr,
+    /// Who asks: whom a trusted proxy names, or else who has connected.
+    pub client: IpAddr,
+    /// Whether TLS ends here for it.
+    pub secure: bool,
+}
+
 pub(super) struct Requests<S> {
     pub(super) service: S,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) watch: Arc<Watch>,
     pub(super) stop: CancellationToken,
     pub(super) clients: Option<Arc<Clients>>,
@@ -65,13 +76,18 @@ impl<S: Service> hyper::service::Service<Request<Incoming>> for Requests<S> {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let multiplexed = request.version() == Version::HTTP_2;
         let in_flight = self.watch.request(multiplexed);
+        let mut peer = self.peer;
         let place = match &self.clients {
-            Some(clients) => clients.asked(self.peer.ip(), request.headers()),
+            Some(clients) => {
+                let (client, place) = clients.asked(peer.address.ip(), request.headers());
+                peer.client = client;
+                place
+            }
             None => Ok(Place::default()),
         };
         let (stage, place) = match place {
             Ok(place) => {
-                let begin = AssertUnwindSafe(|| self.service.answer(self.peer, request));
+                let begin = AssertUnwindSafe(|| self.service.answer(peer, request));
                 (
                     catch_unwind(begin).map_or(Stage::Panicked, Stage::Asked),
                     place,

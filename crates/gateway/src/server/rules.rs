@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::clients::Clients;
-use crate::config::Limits;
+use crate::config::{Limits, Proxies};
 
 /// The rules for the connections to come.
 #[derive(Debug)]
@@ -43,14 +42,15 @@ impl Changeable {
         }
     }
 
-    /// From now on these hold. Clients are told apart, and limited, where proxies are trusted.
-    pub fn change(&self, limits: &Limits, trusted_proxies: &[IpNet]) {
+    /// From now on these hold. Clients are told apart, and limited, where it is known who they
+    /// are: behind these proxies, or, where the list is empty, because they connect themselves.
+    pub fn change(&self, limits: &Limits, known_behind: Option<Proxies<'_>>) {
         let before = self.rules.load();
         let limits = Arc::new(limits.clone());
         let most = limits.connections_per_client;
-        let clients = (!trusted_proxies.is_empty()).then(|| match &before.clients {
-            Some(clients) => clients.ruled_by(trusted_proxies, most),
-            None => Clients::new(trusted_proxies, most),
+        let clients = known_behind.map(|proxies| match &before.clients {
+            Some(clients) => clients.ruled_by(proxies, most),
+            None => Clients::new(proxies, most),
         });
         self.rules.store(Arc::new(Rules { limits, clients }));
         self.room.notify_one();

@@ -5,9 +5,11 @@ mod clients;
 mod descriptors;
 mod drain;
 mod fixture;
+mod hostile;
 mod malformed;
 mod multiplexed;
 mod timeouts;
+mod tls;
 
 pub(super) use fixture::limits;
 use fixture::{Running, get};

@@ -338,6 +338,12 @@ fn listeners_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn nobody_announces_clients_whom_nobody_trusts() {
+    let text = format!("[server]\nproxy_protocol = true\n{FINE}");
+    refused(&text, "server.proxy_protocol", "no proxy is trusted");
+}
+
+#[test]
 fn a_key_of_another_kind_is_refused_with_the_kind_it_belongs_to() {
     refused(
         &origin("root = \"/srv\""),

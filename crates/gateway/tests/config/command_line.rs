@@ -124,7 +124,7 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn what_this_version_does_not_do_is_a_warning_of_check_and_a_refusal_of_serve() {
-    let text = format!("{FINE}[server.tls]\ncertificate = \"a\"\nprivate_key = \"b\"\n");
+    let text = format!("{FINE}[server.tls.acme]\ndomains = [\"media.example.com\"]\n");
     let place = Place::with(&text);
     let ran = place.run(&["check", "--offline"]);
     assert_eq!(ran.exit, Some(0));
@@ -136,7 +136,28 @@ fn what_this_version_does_not_do_is_a_warning_of_check_and_a_refusal_of_serve() 
     );
     let ran = place.run(&["serve"]);
     assert_eq!(ran.exit, Some(1));
-    assert!(ran.err.contains("error: server.tls"), "{}", ran.err);
+    assert!(ran.err.contains("error: server.tls.acme"), "{}", ran.err);
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_problems_of_check_and_of_serve() {
+    let text = format!("{FINE}[server.tls]\ncertificate = \"a\"\nprivate_key = \"b\"\n");
+    let place = Place::with(&text);
+    for command in [&["check", "--offline"][..], &["serve"]] {
+        let ran = place.run(command);
+        assert_eq!(ran.exit, Some(1));
+        for words in [
+            "error: server.tls.certificate\n  value:  a\n",
+            "error: server.tls.private_key\n  value:  b\n",
+            "No such file",
+            "2 problems",
+        ] {
+            assert!(ran.err.contains(words), "{words:?} is not in:\n{}", ran.err);
+        }
+    }
+    let report = place.run(&["check", "--offline", "--json"]).json();
+    assert_eq!(report["ok"], false);
+    assert_eq!(report["problems"][0]["path"], "server.tls.certificate");
 }
 
 #[test]

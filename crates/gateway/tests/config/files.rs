@@ -34,7 +34,7 @@ fn every_example_is_fine_and_warns_of_nothing() {
         assert!(text.starts_with("#:schema ../schema.json\n"));
         count += 1;
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 5);
 }
 
 #[test]

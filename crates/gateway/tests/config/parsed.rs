@@ -1,5 +1,6 @@
 //! What a configuration becomes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway::config::{CacheTier, Deletes, Writing};
@@ -12,12 +13,14 @@ const EVERYTHING: &str = r#"
 [server]
 listen = ["[::]:8080", "127.0.0.1:8081"]
 redirect = "auto"
+acme_webroot = "/var/www/acme"
 trusted_proxies = ["10.0.0.0/8"]
 drain = "60s"
 [server.tls]
 listen = "[::]:8443"
 certificate = "fullchain.pem"
 private_key = "privkey.pem"
+hsts = "180d"
 [admin]
 listen = "127.0.0.1:9090"
 token = "t"
@@ -95,6 +98,11 @@ fn everything_of_the_contract_is_read() {
     assert_eq!(loaded.warnings, []);
     assert_eq!(config.server.listen.len(), 2);
     assert_eq!(config.retired, ["gone".into()]);
+    let tls = config.server.tls.as_ref().unwrap();
+    assert_eq!(tls.hsts, Some(Duration::from_hours(180 * 24)));
+    // A change of these is noticed.
+    let files = ["fullchain.pem", "privkey.pem"].map(PathBuf::from);
+    assert_eq!(config.files, files);
 
     let current = config.origin("current").unwrap();
     let Kind::S3(s3) = &current.settings.kind else {
@@ -128,9 +136,15 @@ fn everything_of_the_contract_is_read() {
 
 #[test]
 fn what_this_version_does_not_do_is_said() {
-    let not_yet = fine(EVERYTHING).config.not_yet;
-    assert_eq!(not_yet.refused[0].path, "server.tls");
+    let acme = EVERYTHING.replace(
+        "certificate = \"fullchain.pem\"\nprivate_key = \"privkey.pem\"\n\
+         hsts = \"180d\"\n",
+        "[server.tls.acme]\ndomains = [\"s3.example.com\"]\n",
+    );
+    let not_yet = fine(&acme).config.not_yet;
+    assert_eq!(not_yet.refused[0].path, "server.tls.acme");
     assert!(not_yet.refused[0].place.is_some());
+    assert!(fine(EVERYTHING).config.not_yet.refused.is_empty());
 
     let nothing = fine(FINE).config.not_yet;
     assert!(nothing.refused.is_empty());

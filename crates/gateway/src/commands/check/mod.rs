@@ -33,20 +33,22 @@ pub(super) async fn run(global: &Global, arguments: CheckArguments) -> anyhow::R
         Some(doctor::examine(&config, doctor::PATIENCE).await)
     };
     let is_healthy = !diagnosis.as_ref().is_some_and(Diagnosis::has_problems);
-    let ok = is_healthy && misskey.as_ref().is_none_or(Misskey::fits);
+    // As `nginx -t`, also where nothing but the configuration is looked at.
+    let unusable = doctor::unusable_certificates(&config);
+    let ok = is_healthy && unusable.is_empty() && misskey.as_ref().is_none_or(Misskey::fits);
     let file = global.file().display().to_string();
     if global.json {
         print_json(&Report {
             ok,
             file: &file,
-            problems: &[],
+            problems: &unusable,
             warnings: &warnings,
             findings: diagnosis.as_ref().map(|found| found.findings().collect()),
             memory: diagnosis.as_ref().map(|found| &found.memory),
             misskey: misskey.as_ref(),
         });
     } else {
-        report::print_findings(&file, &[], &warnings, false);
+        report::print_findings(&file, &unusable, &warnings, false);
         if let Some(diagnosis) = &diagnosis {
             examination::print(diagnosis);
         }

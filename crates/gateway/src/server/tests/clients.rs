@@ -84,3 +84,74 @@ async fn without_word_of_proxies_nobody_is_counted() {
         held.push(client);
     }
 }
+
+/// As a balancer announces `203.0.113.N`, from port 4711.
+pub(super) fn announcement(n: u8) -> Vec<u8> {
+    let addresses = [203, 0, 113, n, 192, 0, 2, 1, 0x12, 0x67, 1, 187];
+    [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &addresses].concat()
+}
+
+#[tokio::test]
+async fn a_client_that_a_trusted_balancer_announces_is_the_client() {
+    let server = Running::announced(SELF, &two_each());
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.connect().await;
+        // Its own word of who it is counts for nothing.
+        let request = for_client("/peer", "198.51.100.7");
+        client.send(&[announcement(1), request].concat()).await;
+        assert_eq!(client.answer().await.body, b"203.0.113.1:4711");
+        held.push(client);
+    }
+    let mut third = server.connect().await;
+    third.send(&[announcement(1), get("/")].concat()).await;
+    assert!(third.rest().await.0.is_empty());
+    let mut other = server.connect().await;
+    other.send(&[announcement(2), get("/")].concat()).await;
+    assert_eq!(other.answer().await.status, 200);
+    // A health check of the balancer's own.
+    let mut own = server.connect().await;
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    own.send(&[&local[..], &get("/peer")].concat()).await;
+    let answer = own.answer().await;
+    assert_eq!(answer.body, own.own_address().to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn a_balancer_that_announces_nobody_is_not_listened_to() {
+    let mut limits = limits();
+    limits.header_timeout = std::time::Duration::from_millis(200);
+    let server = Running::announced(SELF, &limits);
+    for said in [
+        get("/"),
+        b"PROXY TCP4 203.0.113.1 192.0.2.1 4711 80\r\n".to_vec(),
+        Vec::new(),
+    ] {
+        let mut client = server.connect().await;
+        client.send(&said).await;
+        assert!(client.rest().await.0.is_empty());
+    }
+    assert_eq!(
+        server
+            .stage
+            .started
+            .load(std::sync::atomic::Ordering::SeqCst),
+        0
+    );
+}
+
+#[tokio::test]
+async fn nobody_else_may_announce_a_client() {
+    let server = Running::announced(SOMEBODY_ELSE, &limits());
+    let mut client = server.connect().await;
+    client.send(&[announcement(1), get("/peer")].concat()).await;
+    let said = client.rest_as_text().await;
+    assert!(
+        said.starts_with("HTTP/1.1 400 ") || said.is_empty(),
+        "{said}"
+    );
+    let mut client = server.connect().await;
+    client.send(&get("/peer")).await;
+    let own = client.own_address().to_string();
+    assert_eq!(client.answer().await.body, own.as_bytes());
+}

@@ -12,14 +12,15 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use object::{BodyError, Interruption, ObjectBody};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Limits;
-use crate::server::{Changeable, Drained, Ended, OnEnd, Outgoing, Server};
+use crate::config::{Limits, Proxies};
+use crate::server::{Changeable, Drained, Ended, OnEnd, Outgoing, Peer, Server};
 
 /// Long enough that a busy machine does not fail a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,7 +82,7 @@ fn object_body(body: ObjectBody, length: Option<u64>, on_end: impl OnEnd) -> Bod
     Body::new(Outgoing::new(body, length, on_end))
 }
 
-fn serve(stage: &Arc<Stage>, peer: SocketAddr, request: &Request<Incoming>) -> Response<Body> {
+fn serve(stage: &Arc<Stage>, peer: Peer, request: &Request<Incoming>) -> Response<Body> {
     stage.started.fetch_add(1, Ordering::SeqCst);
     stage.changed.notify_waiters();
     let chunk = |count: usize| Ok::<_, BodyError>(Bytes::from(vec![b'x'; count]));
@@ -92,7 +93,7 @@ fn serve(stage: &Arc<Stage>, peer: SocketAddr, request: &Request<Incoming>) -> R
     };
     let broken = || Err(BodyError::new(Interruption::Cut, "origin a broke off"));
     let body = match request.uri().path() {
-        "/peer" => Body::from(peer.to_string()),
+        "/peer" => Body::from(peer.address.to_string()),
         "/panic" => panic!("asked for"),
         "/panicking-body" => Body::from_stream(stream::once(async {
             panic!("asked for");
@@ -135,6 +136,8 @@ fn serve(stage: &Arc<Stage>, peer: SocketAddr, request: &Request<Incoming>) -> R
 
 pub(super) struct Running {
     pub(super) address: SocketAddr,
+    /// Where TLS ends, if it does.
+    pub(super) tls_address: Option<SocketAddr>,
     pub(super) stage: Arc<Stage>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) rules: Changeable,
@@ -153,8 +156,28 @@ impl Running {
 
     /// With these proxies in front, and each client within its limit.
     pub(super) fn behind(trusted_proxies: &str, limits: &Limits) -> Self {
-        let trusted = [trusted_proxies.parse().unwrap()];
-        Self::serving(limits, PATIENCE, |server| server.limiting_clients(&trusted))
+        Self::behind_those(trusted_proxies, false, limits)
+    }
+
+    /// The same, with each client announced before its first byte.
+    pub(super) fn announced(trusted_proxies: &str, limits: &Limits) -> Self {
+        Self::behind_those(trusted_proxies, true, limits)
+    }
+
+    fn behind_those(trusted_proxies: &str, announce: bool, limits: &Limits) -> Self {
+        let networks = &[trusted_proxies.parse().unwrap()];
+        let proxies = Proxies { networks, announce };
+        Self::serving(limits, PATIENCE, |server| server.limiting_clients(proxies))
+    }
+
+    /// With TLS ending here, and each client within its limit.
+    pub(super) fn ending_tls(limits: &Limits, proxies: Proxies<'_>, acceptor: TlsAcceptor) -> Self {
+        Self::serving(limits, PATIENCE, |server| {
+            let server = server.limiting_clients(proxies);
+            server
+                .with_tls(&[([127, 0, 0, 1], 0).into()], acceptor)
+                .unwrap()
+        })
     }
 
     fn serving(limits: &Limits, drain: Duration, set: impl FnOnce(Server) -> Server) -> Self {
@@ -166,6 +189,7 @@ impl Running {
         );
         let server = set(server.unwrap());
         let address = server.local_addresses()[0];
+        let tls_address = server.tls_addresses().first().copied();
         let rules = server.changeable();
         let stage = Arc::new(Stage::default());
         let service = {
@@ -180,6 +204,7 @@ impl Running {
         let task = TaskTracker::new().spawn(server.run(service, stop.clone(), move || drain));
         Self {
             address,
+            tls_address,
             stage,
             connections,
             rules,
@@ -223,13 +248,15 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-pub(super) struct Client(pub(super) TcpStream);
+pub(super) struct Client<S = TcpStream>(pub(super) S);
 
 impl Client {
     pub(super) fn own_address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Writes as far as the server takes it.
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;

@@ -1,7 +1,7 @@
 //! HTTP/2 by prior knowledge.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -9,12 +9,16 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
 use tokio_util::task::TaskTracker;
 
-use super::fixture::{PATIENCE, Running, limits};
+use super::fixture::{Client, PATIENCE, Running, limits};
+
+const SHORT: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
-struct Tasks(TaskTracker);
+pub(super) struct Tasks(pub(super) TaskTracker);
 
 impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, task: F) {
@@ -131,15 +135,55 @@ async fn streams_in_flight_finish_when_the_server_stops() {
 }
 
 /// A frame of this type and these flags.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let stream = stream.to_be_bytes();
     [&length[1..], &[kind, flags], &stream, payload].concat()
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What h2 asks with before it closes.
+const FAREWELL_PING: &[u8] = &[0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// GET http://a/ in HPACK.
-const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+pub(super) const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+
+/// The kernel would drop what it has not sent yet when a closed connection is spoken to.
+#[tokio::test]
+async fn a_slow_client_that_says_what_it_has_read_loses_nothing_as_the_server_stops() {
+    let server = Running::start(&limits());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = Client(socket.connect(server.address).await.unwrap());
+    let window = |stream| frame(8, 0, stream, &1_000_000_u32.to_be_bytes());
+    let fields = [&FIELDS[..2], &[0x44, 7], b"/object", &FIELDS[3..]].concat();
+    let request = [
+        PREFACE,
+        // SETTINGS_INITIAL_WINDOW_SIZE.
+        &frame(4, 0, 0, &[0, 4, 0, 15, 0, 0]),
+        &window(0),
+        &frame(1, 5, 1, &fields),
+    ];
+    client.send(&request.concat()).await;
+    server.stage.started(1).await;
+    server.begin_to_stop();
+    let mut most = vec![0; 150_000];
+    client.0.read_exact(&mut most).await.unwrap();
+    client.send(&frame(6, 1, 0, FAREWELL_PING)).await;
+    // The rest is with the kernel.
+    let start = Instant::now();
+    while server.connections.load(Ordering::SeqCst) > 0 && start.elapsed() < SHORT {
+        tokio::task::yield_now().await;
+    }
+    client.send(&window(0)).await;
+    let mut rest = Vec::new();
+    while let Ok(count @ 1..) = client.0.read_buf(&mut rest).await {
+        if count > 1000 {
+            client.send(&window(0)).await;
+        }
+    }
+    assert!(most.len() + rest.len() > 200_000, "{}", rest.len());
+    assert_eq!(server.stop().await.aborted, 0);
+}
 
 #[tokio::test]
 async fn a_client_that_opens_and_resets_without_end_loses_its_connection() {

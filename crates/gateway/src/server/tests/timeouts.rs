@@ -129,7 +129,7 @@ async fn whoever_waits_for_a_place_has_one_once_the_limit_is_raised() {
     let early = tokio::time::timeout(SHORT, second.0.readable()).await;
     assert!(early.is_err(), "a second connection is served beside one");
     limits.connections = 2;
-    server.rules.change(&limits, &[]);
+    server.rules.change(&limits, None);
     assert_eq!(second.answer().await.status, 200);
     first.send(&get("/")).await;
     assert_eq!(first.answer().await.status, 200);

@@ -356,6 +356,11 @@ impl Gateway {
         self.media
     }
 
+    /// Where viewers connect by TLS.
+    pub(crate) fn tls(&self) -> SocketAddr {
+        self.address("serving media by TLS")
+    }
+
     /// A viewer's URL.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.media)

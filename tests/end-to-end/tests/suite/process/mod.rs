@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
 
+mod access;
 mod auditing;
 mod budgets;
 mod commands;
@@ -19,3 +20,4 @@ mod starting;
 mod stopping;
 mod storage;
 mod telling;
+mod tls;
