@@ -3,6 +3,7 @@
 mod admin;
 mod app;
 mod auditing;
+mod audits;
 mod clock;
 pub mod commands;
 pub mod config;
@@ -25,6 +26,7 @@ mod metrics;
 mod migrating;
 mod migrations;
 mod moved;
+mod page;
 mod posting;
 mod promotion;
 mod reloading;
