@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::history::{COARSE_SECONDS, FINE_SECONDS, History, SLOTS, Slot, sum};
 use super::numbers::{part, quantile};
-use super::plot::groups;
+use super::plot::{groups, scale};
 use super::snapshot::{
     BudgetStatus, CacheStatus, EgressPrice, Health, OriginStatus, PlotNumbers, RouteStatus,
     SavedKey, Saves, Snapshot, Span,
@@ -129,14 +129,15 @@ pub(crate) async fn snapshot(operated: &Operated) -> Snapshot {
     let mut saves = watched.saves(&app).await;
     let now = Instant::now();
     let uptime = now.saturating_duration_since(watched.began).as_secs();
-    let history = watched.history();
+    let mut history = watched.history();
+    let since = history.since_last(&app.metrics.totals());
     let hour: Vec<_> = history.hour().copied().collect();
     let day: Vec<_> = history.day().copied().collect();
     let origins = in_order(&app).into_iter().map(|origin| {
         let saves = saves.remove(origin.name());
         let mut status = origin_status(&app, &config, origin, saves);
         if let Some(place) = history.place_of(origin.name()) {
-            status.share_in(&hour, place);
+            status.share_in(&hour, &since, place);
         }
         status
     });
@@ -149,8 +150,8 @@ pub(crate) async fn snapshot(operated: &Operated) -> Snapshot {
         retired: config.retired.iter().map(ToString::to_string).collect(),
         migrations: operated.migrations.status(now),
         audits: operated.audits.status(now),
-        hour: span(&history.sum_of_hour(), &hour, FINE_SECONDS, uptime),
-        day: span(&history.sum_of_day(), &day, COARSE_SECONDS, uptime),
+        hour: span(&history.sum_of_hour(&since), &hour, FINE_SECONDS, uptime),
+        day: span(&history.sum_of_day(&since), &day, COARSE_SECONDS, uptime),
         egress_price: price.map(|price| EgressPrice {
             per_gigabyte: price.per_gigabyte,
             currency: price.currency().to_owned(),
@@ -263,13 +264,13 @@ fn health(standing: &Standing, was_asked: bool) -> Health {
 
 impl OriginStatus {
     /// Its part of what was found, in an hour of slots.
-    fn share_in(&mut self, hour: &[Slot], place: usize) {
+    fn share_in(&mut self, hour: &[Slot], since: &Slot, place: usize) {
         let here = |slot: &Slot| u64::from(slot.found_at[place]);
         let anywhere = |slot: &Slot| slot.found_at.iter().map(|count| u64::from(*count)).sum();
-        let all = sum(hour);
+        let all = sum(hour.iter().chain([since]));
         self.found_last_hour = here(&all);
         self.found_last_hour_anywhere = anywhere(&all);
-        self.share = groups(hour, SLOTS)
+        self.share = groups(hour)
             .map(|group| {
                 let group = sum(group);
                 let whole: u64 = anywhere(&group);
@@ -303,13 +304,13 @@ fn span(sum_of_all: &Slot, slots: &[Slot], slot_seconds: u64, uptime: u64) -> Sp
 
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 fn plot(slots: &[Slot], slot_seconds: u64) -> PlotNumbers {
-    let group_size = groups(&[(); SLOTS], SLOTS).next().map_or(1, <[()]>::len);
+    let (each, points) = scale(slots.len());
     let mut plot = PlotNumbers {
-        step_seconds: slot_seconds * group_size as u64,
-        points: SLOTS.div_ceil(group_size),
+        step_seconds: slot_seconds * each as u64,
+        points,
         ..PlotNumbers::default()
     };
-    for group in groups(slots, SLOTS) {
+    for group in groups(slots) {
         let seconds = (slot_seconds * group.len() as u64) as f64;
         let group = sum(group);
         plot.found.push(f64::from(group.found) / seconds);
@@ -394,8 +395,10 @@ mod tests {
         assert_eq!(hour.seconds, 25);
         assert_eq!(hour.hit_ratio, Some(0.9));
         assert_eq!(hour.first_byte_seconds, None);
-        assert_eq!((hour.plot.step_seconds, hour.plot.points), (30, 120));
+        assert_eq!((hour.plot.step_seconds, hour.plot.points), (10, 30));
         assert_eq!(hour.plot.found, [3.0]);
+        let full = span(&slot, &[slot; SLOTS], FINE_SECONDS, 99_999).plot;
+        assert_eq!((full.step_seconds, full.points), (30, 120));
         assert_eq!(span(&slot, &[slot], FINE_SECONDS, 99_999).seconds, 3600);
         assert_eq!(span(&slot, &[], COARSE_SECONDS, 99_999).seconds, 86_400);
     }

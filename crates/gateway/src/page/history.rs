@@ -86,7 +86,7 @@ impl History {
     }
 
     /// What has been counted since the last slot ended: not yet in any.
-    fn since_last(&mut self, totals: &Totals) -> Slot {
+    pub(crate) fn since_last(&mut self, totals: &Totals) -> Slot {
         let last = &self.last;
         let mut slot = Slot {
             found: grown(totals.found, last.found),
@@ -145,14 +145,14 @@ impl History {
         self.day.iter()
     }
 
-    /// The last hour in one.
-    pub(crate) fn sum_of_hour(&self) -> Slot {
-        sum(self.hour.iter())
+    /// The last hour in one, and what has come since.
+    pub(crate) fn sum_of_hour(&self, since: &Slot) -> Slot {
+        sum(self.hour.iter().chain([since]))
     }
 
-    /// The last day in one, to the last slot of the hour.
-    pub(crate) fn sum_of_day(&self) -> Slot {
-        sum(self.day.iter().chain([&self.next]))
+    /// The last day in one, and what has come since.
+    pub(crate) fn sum_of_day(&self, since: &Slot) -> Slot {
+        sum(self.day.iter().chain([&self.next, since]))
     }
 }
 
@@ -228,8 +228,11 @@ mod tests {
         assert_eq!(slots[1].found_at[new.unwrap()], 0);
         assert_eq!(slots[1].found_at[old.unwrap()], 2);
         assert_eq!(slots[1].down, 1 << old.unwrap());
-        assert_eq!(history.sum_of_hour().found, 7);
-        assert_eq!(history.sum_of_day(), history.sum_of_hour());
+        // What is in no slot yet is seen at once.
+        let since = history.since_last(&totals(10, &[("new", 4)]));
+        assert_eq!((since.found, since.down), (3, 0));
+        assert_eq!(history.sum_of_hour(&since).found, 10);
+        assert_eq!(history.sum_of_day(&since), history.sum_of_hour(&since));
     }
 
     #[test]
@@ -244,9 +247,12 @@ mod tests {
         assert_eq!((history.hour().len(), history.day().len()), (SLOTS, SLOTS));
         assert_eq!((history.hour.capacity(), history.day.capacity()), taken);
         assert_eq!(history.origins.len(), ORIGINS);
-        assert_eq!(history.sum_of_hour().found, 360);
+        assert_eq!(history.sum_of_hour(&Slot::default()).found, 360);
         // A whole day, and what has come since its last slot.
-        assert_eq!(history.sum_of_day().found, 360 * COARSE + 10_000 % COARSE);
+        assert_eq!(
+            history.sum_of_day(&Slot::default()).found,
+            360 * COARSE + 10_000 % COARSE
+        );
         let bytes = size_of::<Slot>() * (history.hour.capacity() + history.day.capacity());
         assert!(bytes < 160_000, "{bytes}");
     }
@@ -256,6 +262,6 @@ mod tests {
         let mut history = History::new();
         history.take(totals(u64::from(u32::MAX) + 9, &[]), []);
         history.take(totals(u64::from(u32::MAX) + 19, &[]), []);
-        assert_eq!(history.sum_of_hour().found, u32::MAX);
+        assert_eq!(history.sum_of_hour(&Slot::default()).found, u32::MAX);
     }
 }

@@ -9,12 +9,22 @@ use std::fmt::Write as _;
 pub(crate) const WIDTH: f64 = 600.0;
 pub(crate) const HEIGHT: f64 = 120.0;
 /// Points of a line, at most: more are not seen.
-pub(crate) const POINTS: usize = 120;
+const POINTS: usize = 120;
+/// Slots that the width is for, at least; until there are as many only its right part is used.
+const FEWEST: usize = 30;
 
-/// Puts slots together so that at most [`POINTS`] are left. The last group may be smaller, so
-/// that the newest slot is always seen.
-pub(crate) fn groups<T>(slots: &[T], whole: usize) -> impl Iterator<Item = &[T]> {
-    slots.chunks(whole.div_ceil(POINTS).max(1))
+/// Slots that make a point, and points that the width is for: a young gateway need not look like
+/// one that did nothing for an hour.
+pub(crate) fn scale(slots: usize) -> (usize, usize) {
+    let shown = slots.max(FEWEST);
+    let each = shown.div_ceil(POINTS);
+    (each, shown.div_ceil(each))
+}
+
+/// Puts slots together, as [`scale`] says. The last group may be smaller, so that the newest slot
+/// is always seen.
+pub(crate) fn groups<T>(slots: &[T]) -> impl Iterator<Item = &[T]> {
+    slots.chunks(scale(slots.len()).0)
 }
 
 /// A round number at or above all values: 1, 2 or 5 with zeros, never 0.
@@ -100,10 +110,13 @@ mod tests {
     #[test]
     fn few_points_are_left_of_many_slots() {
         let slots: Vec<_> = (0..360).collect();
-        let groups: Vec<_> = groups(&slots, slots.len()).collect();
+        let groups: Vec<_> = groups(&slots).collect();
         assert_eq!(groups.len(), POINTS);
         assert_eq!(groups.last().and_then(|group| group.last()), Some(&359));
-        let few: Vec<_> = super::groups(&slots[..7], 360).map(<[i32]>::len).collect();
-        assert_eq!(few, [3, 3, 1]);
+        assert_eq!(super::groups(&slots[..7]).count(), 7);
+        let last = super::groups(&slots[..121]).last();
+        assert_eq!(last.map(<[i32]>::len), Some(1));
+        let scales = [0, 30, 120, 121, 360].map(scale);
+        assert_eq!(scales, [(1, 30), (1, 30), (1, 120), (2, 61), (3, 120)]);
     }
 }

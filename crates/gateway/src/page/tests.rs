@@ -175,7 +175,10 @@ fn what_the_cache_saves_is_said_in_money_where_the_price_is_known() {
         currency: "USD".to_owned(),
     });
     let text = shown(&snapshot, Language::English);
-    assert!(text.contains("10 GB · 0.90 USD"), "{text}");
+    assert!(
+        text.contains("<dd class=\"value\">10 GB</dd><dd class=\"note\">0.90 USD</dd>"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -160,9 +160,9 @@ words! {
     found: "Found (2xx)", "あった (2xx)";
     missing: "Not found (404)", "ない (404)";
     failed: "Errors (503)", "エラー (503)";
-    first_byte: "First byte", "最初の1バイト";
-    half_below: "median", "中央値";
-    quantiles: "95 %: {0} · 99 %: {1}", "95 %: {0} · 99 %: {1}";
+    first_byte: "First byte, median", "最初の1バイト(中央値)";
+    most_below: "95 %: {0}", "95 %: {0}";
+    nearly_all_below: "99 %: {0}", "99 %: {0}";
     hit_ratio: "From the cache", "キャッシュから";
     egress_saved: "Egress saved", "節約した転送量";
     of_day: "last day: {0}", "過去24時間: {0}";

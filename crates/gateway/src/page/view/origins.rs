@@ -7,7 +7,7 @@ use super::overview::why;
 use super::{Row, Tone, ago};
 use crate::page::labels::Labels;
 use crate::page::numbers::{bytes, count, part, percent};
-use crate::page::plot::{self, POINTS};
+use crate::page::plot;
 use crate::page::snapshot::{Health, OriginStatus, Saves, Snapshot};
 use crate::page::words::{Language, Words, fill};
 
@@ -52,18 +52,24 @@ impl<'s> OriginsView<'s> {
     pub(crate) fn of(snapshot: &'s Snapshot, language: Language) -> Self {
         let (w, labels) = (language.words(), language.labels());
         let cards = snapshot.origins.iter().enumerate();
+        let points = snapshot.hour.plot.points;
         let retired = snapshot.retired.join(", ");
         Self {
             w,
             cards: cards
-                .map(|(index, origin)| card(index, origin, w, labels))
+                .map(|(index, origin)| card(index, origin, points, (w, labels)))
                 .collect(),
             retired: (!retired.is_empty()).then(|| fill(w.retired, &[&retired])),
         }
     }
 }
 
-fn card<'s>(index: usize, origin: &'s OriginStatus, w: &'static Words, labels: Labels) -> Card<'s> {
+fn card<'s>(
+    index: usize,
+    origin: &'s OriginStatus,
+    points: usize,
+    (w, labels): (&'static Words, Labels),
+) -> Card<'s> {
     let reason = why(origin, labels);
     let (tone, state, why) = match origin.health {
         Health::Unasked => (Tone::Calm, w.state_unasked, w.why_unasked.to_owned()),
@@ -96,8 +102,8 @@ fn card<'s>(index: usize, origin: &'s OriginStatus, w: &'static Words, labels: L
         } else {
             fill(w.share, &[&percent(share)])
         },
-        share_line: plot::line(&shares, POINTS, 1.0),
-        share_area: plot::area(&shares, POINTS, 1.0),
+        share_line: plot::line(&shares, points, 1.0),
+        share_area: plot::area(&shares, points, 1.0),
         rows: rows(origin, w, labels),
         saves: origin
             .saves

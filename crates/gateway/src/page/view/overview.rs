@@ -185,13 +185,11 @@ fn tiles(snapshot: &Snapshot, w: &'static Words) -> Vec<Tile> {
         .map_or(["–", "–", "–"].map(str::to_owned), |times| {
             times.map(seconds)
         });
-    let mut saved = bytes(hour.saved_bytes);
-    let mut saved_day = bytes(day.saved_bytes);
-    for (text, span) in [(&mut saved, hour), (&mut saved_day, day)] {
-        if let Some(money) = snapshot.saved_money(span) {
-            *text = format!("{text} · {money}");
-        }
-    }
+    let mut saved_notes: Vec<_> = snapshot.saved_money(hour).into_iter().collect();
+    let money_of_day = snapshot.saved_money(day);
+    let saved_day = [Some(bytes(day.saved_bytes)), money_of_day].into_iter();
+    let saved_day: Vec<_> = saved_day.flatten().collect();
+    saved_notes.push(of_day(saved_day.join(" · ")));
     vec![
         tile(
             w.answers,
@@ -216,12 +214,12 @@ fn tiles(snapshot: &Snapshot, w: &'static Words) -> Vec<Tile> {
             w.first_byte,
             half,
             vec![
-                w.half_below.to_owned(),
-                fill(w.quantiles, &[&most, &nearly_all]),
+                fill(w.most_below, &[&most]),
+                fill(w.nearly_all_below, &[&nearly_all]),
             ],
         ),
         tile(w.hit_ratio, ratio(hour), vec![of_day(ratio(day))]),
-        tile(w.egress_saved, saved, vec![of_day(saved_day)]),
+        tile(w.egress_saved, bytes(hour.saved_bytes), saved_notes),
     ]
 }
 
@@ -254,11 +252,17 @@ fn figures(span: &Span, name: &'static str, w: &'static Words) -> [Figure; 3] {
             begin: ago(numbers.step_seconds * numbers.points as u64, w),
             curves: curves
                 .iter()
-                .map(|(class, name, values)| Curve {
-                    class,
-                    name,
-                    line: plot::line(values, numbers.points, top),
-                    area: plot::area(values, numbers.points, top),
+                .enumerate()
+                .map(|(index, (class, name, values))| {
+                    // A red line along the bottom would say that there were errors.
+                    let is_seen = index == 0 || values.iter().any(|value| *value > 0.0);
+                    let values = if is_seen { values } else { &[][..] };
+                    Curve {
+                        class,
+                        name,
+                        line: plot::line(values, numbers.points, top),
+                        area: plot::area(values, numbers.points, top),
+                    }
                 })
                 .collect(),
         }
