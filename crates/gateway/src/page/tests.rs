@@ -103,7 +103,7 @@ fn what_is_wrong_comes_first_and_in_words() {
         "{text}"
     );
     assert!(
-        text.contains("12 requests were answered with an error in the last hour."),
+        text.contains("Requests answered with an error in the last hour: 12."),
         "{text}"
     );
     assert!(!text.contains("All origins answer."), "{text}");
@@ -149,7 +149,7 @@ fn how_far_the_move_is_stands_below_the_sentence() {
     for said in [
         "“old” is being copied to “new”: 50 %, 4 s left.",
         "“old” may be switched off, as its audit 0 s ago says.",
-        "“old” rehearses its retirement, and 3 requests would have been lost.",
+        "Requests that would have been lost: 3.",
         "old → new (1/2)",
         "value=\"500\"",
     ] {

@@ -186,10 +186,8 @@ fn tiles(snapshot: &Snapshot, w: &'static Words) -> Vec<Tile> {
             times.map(seconds)
         });
     let mut saved_notes: Vec<_> = snapshot.saved_money(hour).into_iter().collect();
-    let money_of_day = snapshot.saved_money(day);
-    let saved_day = [Some(bytes(day.saved_bytes)), money_of_day].into_iter();
-    let saved_day: Vec<_> = saved_day.flatten().collect();
-    saved_notes.push(of_day(saved_day.join(" · ")));
+    saved_notes.push(of_day(bytes(day.saved_bytes)));
+    saved_notes.extend(snapshot.saved_money(day).map(of_day));
     vec![
         tile(
             w.answers,

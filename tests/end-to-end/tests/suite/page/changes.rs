@@ -50,7 +50,7 @@ async fn a_key_stays_gone_once_it_is_said_twice() {
     browser.types("#reason", "a <b>court</b>").await;
     browser.types("#token", TOKEN).await;
     browser.clicks("button.danger").await;
-    browser.shows("1 keys stay gone.").await;
+    browser.shows("Keys that stay gone from now on: 1.").await;
     assert_eq!(stage.view("1.mp4").await.0, 410);
     let listed = stage.gateway.operators("/api/tombstones").await.text();
     assert!(listed.contains("a <b>court</b>"), "{listed}");

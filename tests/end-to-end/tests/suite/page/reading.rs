@@ -77,7 +77,7 @@ async fn each_section_tells_what_has_happened() {
     let text = browser.text().await;
     for said in [
         "All origins answer.",
-        "“old” rehearses its retirement, and 1 requests would have been lost.",
+        "“old” rehearses its retirement. Requests that would have been lost: 1.",
         "“old” is being copied to “current”: 25 %, 30 s left.",
         "asked as no. 1",
         "rehearsal: asked last",
@@ -86,7 +86,7 @@ async fn each_section_tells_what_has_happened() {
         "50 of 200",
         "25 kB/s",
         "Failures (1), the first ones",
-        "“old” must not be switched off: ",
+        "“old” must not be switched off. Reasons: ",
         "What stands against it",
         "Route “media”",
         "The disk is used.",
@@ -127,7 +127,7 @@ async fn without_script_everything_can_be_read_and_done() {
     browser.clicks("form[action='/purge'] button").await;
     browser.types("#token", TOKEN).await;
     browser.clicks("button.danger").await;
-    browser.shows("Dropped 1 objects").await;
+    browser.shows("Objects dropped: 1 (").await;
     assert_eq!(stage.view("1.mp4").await.1, "MISS");
     browser
         .open(&stage.page("/explain?url=http://127.0.0.1/1.mp4"))
