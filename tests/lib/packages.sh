@@ -9,6 +9,9 @@ install_missing_packages() {
     need_command curl curl ca-certificates
     need_command s3cmd s3cmd
     need_command rclone rclone
+    # What looks at the page, and what it writes with.
+    need_command chromium chromium fonts-inter fonts-noto-cjk
+    need_command chromedriver chromium-driver
     if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
     fi

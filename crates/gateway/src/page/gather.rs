@@ -397,7 +397,7 @@ mod tests {
         assert_eq!(hour.first_byte_seconds, None);
         assert_eq!((hour.plot.step_seconds, hour.plot.points), (10, 30));
         assert_eq!(hour.plot.found, [3.0]);
-        let full = span(&slot, &[slot; SLOTS], FINE_SECONDS, 99_999).plot;
+        let full = span(&slot, &vec![slot; SLOTS], FINE_SECONDS, 99_999).plot;
         assert_eq!((full.step_seconds, full.points), (30, 120));
         assert_eq!(span(&slot, &[slot], FINE_SECONDS, 99_999).seconds, 3600);
         assert_eq!(span(&slot, &[], COARSE_SECONDS, 99_999).seconds, 86_400);

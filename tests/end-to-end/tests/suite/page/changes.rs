@@ -1,8 +1,12 @@
 //! The forms that change something: who may, and what they say.
 
+use std::net::SocketAddr;
+
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::browser::Browser;
 use super::harness::{Stage, TOKEN};
@@ -66,21 +70,22 @@ async fn a_form_of_another_site_changes_nothing_even_with_the_token() {
          <input name=token value={TOKEN}><button>x</button></form>"
     );
     let browser = Browser::start().await;
-    browser
-        .open(&format!("http://{}/", served(trap).await))
-        .await;
+    let site = Site::of(trap).await;
+    browser.open(&site.url()).await;
     browser.clicks("button").await;
     let refused = "A page of another site may not change anything here.";
     browser.shows(refused).await;
     assert_eq!(stage.view("1.mp4").await.1, "HIT");
     // Nor does one get in by a frame around the page.
     let frame = format!("<iframe id=frame src='{}'></iframe>", stage.page("/"));
-    browser
-        .open(&format!("http://{}/", served(frame).await))
-        .await;
+    let site = Site::of(frame).await;
+    browser.open(&site.url()).await;
     let complaints = browser.complaints().await.join("\n");
     assert!(complaints.contains("frame-ancestors"), "{complaints}");
 }
+
+/// A form, headers beside it, and what is answered.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], StatusCode);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_from_this_page_is_refused_as_by_the_api() {
@@ -88,7 +93,7 @@ async fn what_is_not_from_this_page_is_refused_as_by_the_api() {
     stage.view("1.mp4").await;
     let own = stage.page("");
     let right = format!("target=%2F1.mp4&token={TOKEN}");
-    let cases: [(&str, &[(&str, &str)], StatusCode); 8] = [
+    let cases: [Case<'_>; 8] = [
         (
             &right,
             &[("origin", "https://evil.example")],
@@ -141,20 +146,36 @@ async fn what_is_not_from_this_page_is_refused_as_by_the_api() {
     assert_eq!(stage.view("1.mp4").await, (200, "MISS".to_owned()));
 }
 
-/// Serves one page on a port of its own, which makes it another origin.
-async fn served(page: String) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = [0; 4096];
-            let _ = stream.read(&mut head).await;
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}",
-                page.len()
-            );
-            let _ = stream.write_all(answer.as_bytes()).await;
+/// A web server of one page, on a port of its own, which makes it another origin.
+struct Site {
+    address: SocketAddr,
+    _stop: DropGuard,
+}
+
+impl Site {
+    async fn of(page: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\
+                     connection: close\r\n\r\n{page}",
+                    page.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        }));
+        Self {
+            address,
+            _stop: stop.drop_guard(),
         }
-    });
-    address
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
 }

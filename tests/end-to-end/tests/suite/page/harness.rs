@@ -1,12 +1,11 @@
 //! A gateway between two origins, with viewers, so that its page has something to show.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use test_servers::faulty::{BUCKET, Faulty, Object};
-use tokio::task::JoinHandle;
 use tokio::time::interval;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use crate::process::harness::{Gateway, Setup, route};
 
@@ -95,16 +94,12 @@ impl Stage {
     /// Viewers that come again and again, for what is kept and for what is not.
     pub(super) fn viewers(&self) -> Viewers {
         let (client, base) = (self.gateway.client().clone(), self.gateway.url("/"));
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let task = tokio::spawn(async move {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             let mut ticks = interval(Duration::from_millis(10));
             for n in 0_usize.. {
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
                 // They come in waves: 20 to 100 in a second.
-                for _ in 0..1 + (n / 200 % 8).abs_diff(4) {
+                for _ in 0..=(n / 200 % 8).abs_diff(4) {
                     ticks.tick().await;
                 }
                 // Many of a few, some of many, and now and then one that nobody has.
@@ -118,23 +113,13 @@ impl Stage {
                     let _ = answer.bytes().await;
                 }
             }
-        });
-        Viewers { stop, task }
+        }));
+        Viewers(stop.drop_guard())
     }
 }
 
 /// Viewers, until this is dropped.
-pub(super) struct Viewers {
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Viewers {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.abort();
-    }
-}
+pub(super) struct Viewers(#[expect(dead_code, reason = "held to be dropped")] DropGuard);
 
 /// A key as it stands in a path.
 pub(super) fn escaped(key: &str) -> String {
