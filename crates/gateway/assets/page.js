@@ -29,6 +29,15 @@
     );
   };
 
+  // For those who listen: what has changed in the sentence, and not each second of it.
+  let known = document.querySelector(".headline")?.dataset.key;
+  const tell = () => {
+    const headline = document.querySelector(".headline");
+    if (!headline || headline.dataset.key === known) return;
+    known = headline.dataset.key;
+    document.getElementById("told").textContent = headline.querySelector("p").textContent;
+  };
+
   const put = (name, html) => {
     const part = document.querySelector(`[data-part="${name}"]`);
     if (!part) return;
@@ -70,6 +79,7 @@
       alive();
       for (const [name, html] of Object.entries(JSON.parse(event.data))) put(name, html);
       for (const [name, html] of [...waiting]) put(name, html);
+      tell();
     });
     source.addEventListener("error", lost);
     watch = setTimeout(lost, 7000);

@@ -16,8 +16,10 @@ use crate::page::words::{Language, Words, fill};
 pub(crate) struct OverviewView<'s> {
     w: &'s Words,
     tone: Tone,
-    /// What matters most, the worst first.
+    /// What matters most.
     headline: Vec<String>,
+    /// Changes when somebody who listens should be told, and not with each second.
+    key: String,
     /// What is good to know besides.
     besides: Vec<String>,
     tiles: Vec<Tile>,
@@ -58,10 +60,16 @@ impl<'s> OverviewView<'s> {
     pub(crate) fn of(snapshot: &'s Snapshot, language: Language) -> Self {
         let (w, labels) = (language.words(), language.labels());
         let (tone, headline) = headline(snapshot, w, labels);
+        // The last sentence is of times and counts.
+        let lasting = headline
+            .split_last()
+            .map_or(&[][..], |(_, lasting)| lasting);
+        let key = format!("{} {}", tone.class(), lasting.join(" "));
         Self {
             w,
             tone,
             headline,
+            key,
             besides: besides(snapshot, w),
             tiles: tiles(snapshot, w),
             figures: [(&snapshot.hour, w.last_hour), (&snapshot.day, w.last_day)]

@@ -83,14 +83,24 @@ impl Browser {
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
+        let answered = self.try_post(path, body).await;
+        answered.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What it answers, or what it has against it.
+    async fn try_post(&self, path: &str, body: &Value) -> Result<Value, Value> {
         let request = self.client.post(self.url(path)).body(body.to_string());
         let request = request.header("content-type", "application/json");
         let answer = request.send().await.unwrap();
         let status = answer.status();
         let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{path}: {text}");
         let answer: Value = serde_json::from_str(&text).unwrap();
-        answer["value"].clone()
+        let value = answer["value"].clone();
+        if status.is_success() {
+            Ok(value)
+        } else {
+            Err(value)
+        }
     }
 
     async fn command(&self, path: &str, body: Value) -> Value {
@@ -165,16 +175,31 @@ impl Browser {
 
     /// Types into the field that a selector finds.
     pub(super) async fn types(&self, selector: &str, text: &str) {
-        let element = self.find(selector).await;
-        let path = format!("/element/{element}/value");
-        self.command(&path, json!({ "text": text })).await;
+        self.does(selector, "value", &json!({ "text": text })).await;
     }
 
     /// Clicks on what a selector finds.
     pub(super) async fn clicks(&self, selector: &str) {
-        let element = self.find(selector).await;
-        self.command(&format!("/element/{element}/click"), json!({}))
-            .await;
+        self.does(selector, "click", &json!({})).await;
+    }
+
+    /// Does it again where its part was renewed between looking and doing.
+    async fn does(&self, selector: &str, what: &str, body: &Value) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let element = self.find(selector).await;
+            let path = format!("/session/{}/element/{element}/{what}", self.session);
+            match self.try_post(&path, body).await {
+                Ok(_) => return,
+                Err(error) => {
+                    let is_renewed = error["error"] == "stale element reference";
+                    assert!(
+                        is_renewed && Instant::now() < deadline,
+                        "{selector}: {error}"
+                    );
+                }
+            }
+        }
     }
 
     /// Presses the tabulator.

@@ -30,6 +30,10 @@ async fn an_origin_that_is_killed_turns_red_while_the_page_is_open_and_green_whe
     let red = browser.script(red).await;
     assert_eq!(red[0], "current");
     assert_eq!(red[1], "rgb(251, 234, 232)");
+    // Said to those who listen, once.
+    let told = "return document.getElementById('told').textContent";
+    let told = browser.script(told).await;
+    assert!(told.as_str().unwrap().contains("does not answer"), "{told}");
     browser.photographs("killed").await;
     stage.current.restart();
     browser.shows("All origins answer.").await;
