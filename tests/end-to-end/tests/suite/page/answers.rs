@@ -74,6 +74,26 @@ async fn the_status_holds_the_numbers_of_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_viewers_ask_for_makes_the_page_no_larger() {
+    let stage = Stage::new().await;
+    let size = async || {
+        let page = stage.gateway.operators("/").await.text();
+        let status = stage.gateway.operators("/api/status").await.text();
+        assert!(!page.contains("unheard-of") && !status.contains("unheard-of"));
+        (page.len(), status.len())
+    };
+    stage.view("1.mp4").await;
+    let before = size().await;
+    for n in 0..3_000 {
+        assert_eq!(stage.view(&format!("unheard-of-{n}.mp4")).await.0, 404);
+    }
+    let after = size().await;
+    // Digits of counts, and a few points of plots.
+    assert!(after.0 < before.0 + 4_000, "{before:?} {after:?}");
+    assert!(after.1 < before.1 + 4_000, "{before:?} {after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tabs_are_bounded_and_one_that_is_closed_makes_room() {
     let stage = Stage::new().await;
     let mut tabs = Vec::new();

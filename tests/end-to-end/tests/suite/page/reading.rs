@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use test_servers::faulty::Object;
 use tokio::time::{Instant, sleep};
 
 use super::browser::Browser;
@@ -102,6 +103,36 @@ async fn each_section_tells_what_has_happened() {
     );
     browser.clicks("a[hreflang=en]").await;
     browser.shows("All origins answer.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_application_has_deleted_is_listed_on_a_page_of_its_own() {
+    let stage = Stage::new().await;
+    stage.current.put(
+        HOSTILE,
+        Object::new(b"a film".to_vec()).content_type("video/mp4"),
+    );
+    for n in 0..2 {
+        assert_eq!(stage.view(HOSTILE).await.0, 200);
+        let purged = stage.setup.run(&["purge", "--all", "--yes"]).await;
+        assert!(purged.status.success(), "{purged:?}");
+        if n == 0 {
+            stage.current.remove(HOSTILE);
+        }
+    }
+    let browser = Browser::start().await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        browser.open(&stage.page("/withdrawn")).await;
+        let key = "return document.querySelector('main td code')?.textContent ?? null";
+        if browser.script(key).await == HOSTILE {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", browser.text().await);
+    }
+    assert_eq!(browser.script("return document.scripts.length").await, 1);
+    browser.open(&stage.page("/")).await;
+    browser.shows("1 noticed since the start").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
