@@ -19,6 +19,7 @@
     if (live.textContent !== text) live.textContent = text;
     live.className = "live live-" + (state === "live" ? "on" : state);
     live.hidden = false;
+    document.body.classList.toggle("lost", state === "lost");
   };
 
   const isBusy = (part) => {

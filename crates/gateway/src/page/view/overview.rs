@@ -174,7 +174,10 @@ fn tiles(snapshot: &Snapshot, w: &'static Words) -> Vec<Tile> {
     let all = |span: &Span| span.found + span.missing + span.failed + span.refused;
     let of_day = |text: String| fill(w.of_day, &[&text]);
     let share = |count: fn(&Span) -> u64| {
-        let of = |span: &Span| percent(part(count(span), all(span)));
+        let of = |span: &Span| match all(span) {
+            0 => "–".to_owned(),
+            all => percent(part(count(span), all)),
+        };
         (of(hour), of_day(of(day)), count(hour))
     };
     let (found, found_day, _) = share(|span| span.found);
