@@ -6,7 +6,8 @@ use std::time::Instant;
 use askama::Template;
 
 use super::snapshot::{
-    CacheStatus, EgressPrice, Health, OriginStatus, RouteStatus, SavedKey, Saves, Snapshot, Span,
+    BudgetStatus, CacheStatus, EgressPrice, Health, OriginStatus, RouteStatus, SavedKey, Saves,
+    Snapshot, Span,
 };
 use super::view::{
     Confirm, ExplainView, FormView, Frame, Outcome, OutcomeView, PageView, Tab, WithdrawnRow,
@@ -179,6 +180,36 @@ fn what_the_cache_saves_is_said_in_money_where_the_price_is_known() {
         text.contains("<dd class=\"value\">10 GB</dd><dd class=\"note\">0.90 USD</dd>"),
         "{text}"
     );
+}
+
+#[test]
+fn budgets_copies_and_deletions_are_told_where_there_are_some() {
+    let mut snapshot = well();
+    assert!(shown(&snapshot, Language::English).contains("No route promotes."));
+    snapshot.promotions_waiting = Some(7);
+    snapshot.origins[0].promotions = BTreeMap::from([("copied", 1_200), ("differs", 1)]);
+    snapshot.origins[1].budget = Some(BudgetStatus {
+        left_bytes: 100_000_000_000,
+        of_bytes: 900_000_000_000,
+        period: "month",
+    });
+    snapshot.routes = vec![RouteStatus {
+        name: "media".to_owned(),
+        promote_to: Some("new".to_owned()),
+        withdrawn: 30,
+        withdrawn_brake: true,
+        ..RouteStatus::default()
+    }];
+    let text = shown(&snapshot, Language::English);
+    for said in [
+        "<dt>Waiting</dt><dd>7</dd>",
+        "<dt>To “new”</dt><dd>copied 1,200 · another object there 1</dd>",
+        "100 GB of 900 GB left this month",
+        "30 noticed since the start",
+        "More than deletes_brake lets follow",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
 }
 
 #[test]

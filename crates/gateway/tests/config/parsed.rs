@@ -21,6 +21,7 @@ private_key = "privkey.pem"
 [admin]
 listen = "127.0.0.1:9090"
 token = "t"
+egress_price = "0.09 USD/GB"
 [state]
 directory = "/var/lib/media-gateway"
 [cache]
@@ -95,6 +96,7 @@ fn everything_of_the_contract_is_read() {
     assert_eq!(loaded.warnings, []);
     assert_eq!(config.server.listen.len(), 2);
     assert_eq!(config.retired, ["gone".into()]);
+    assert_eq!(config.admin.egress_price.unwrap().currency(), "USD");
 
     let current = config.origin("current").unwrap();
     let Kind::S3(s3) = &current.settings.kind else {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -71,6 +72,27 @@ async fn the_status_holds_the_numbers_of_the_page() {
     );
     assert_eq!(status["hour"]["failed"], 0);
     assert!(status["migrations"].is_array() && status["audits"].is_array());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_configuration_is_what_the_page_shows() {
+    let mut stage = Stage::new().await;
+    let file = stage.setup.path("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text
+        .replace("0.09 USD/GB", "12 JPY/GB")
+        .replace("state = \"rehearsal\"", "state = \"retired\"");
+    std::fs::write(&file, text).unwrap();
+    stage.gateway.signal(Signal::HUP);
+    stage.gateway.logged("admin.egress_price").await;
+    let status = stage.gateway.operators("/api/status").await.text();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["egress_price"]["currency"], "JPY");
+    assert_eq!(status["retired"], serde_json::json!(["old"]));
+    assert_eq!(status["origins"].as_array().unwrap().len(), 1);
+    let page = stage.gateway.operators("/").await.text();
+    assert!(page.contains("0.00 JPY"), "{page}");
+    assert!(page.contains("Retired, never contacted: old"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
