@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use askama::Template;
@@ -93,13 +92,11 @@ struct OpenTab {
 }
 
 impl OpenTab {
-    /// What has changed since the last time; nothing more once the gateway stops.
+    /// What has changed since the last time, also while the last downloads finish: then somebody
+    /// looks. The listener cuts it off after those.
     async fn next(&mut self) -> Option<Event> {
         self.ticks.tick().await;
         let operated = &self.watching.operated;
-        if !operated.accepting.load(Ordering::Relaxed) {
-            return None;
-        }
         let parts = self.watching.stream.parts(operated, self.language).await;
         let mut changed = BTreeMap::new();
         for (index, (part, hash)) in parts.iter().enumerate() {

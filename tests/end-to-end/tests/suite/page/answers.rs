@@ -151,6 +151,24 @@ async fn tabs_are_bounded_and_one_that_is_closed_makes_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_held_up_by_open_tabs() {
+    let stage = Stage::new().await;
+    let mut tab = stage
+        .gateway
+        .client()
+        .get(stage.page("/events"))
+        .send()
+        .await
+        .unwrap()
+        .bytes_stream();
+    beats(&mut tab, 1).await;
+    let began = Instant::now();
+    stage.gateway.stopped().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_open_tabs_cost_next_to_nothing() {
     let stage = Stage::new().await;
     for n in 0..100 {
