@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use test_servers::faulty::{BUCKET, Faulty, Object};
-use tokio::time::interval;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -91,21 +91,24 @@ impl Stage {
         assert_eq!(audited.status.code(), Some(1), "{audited:?}");
     }
 
-    /// Viewers that come again and again, for what is kept and for what is not.
-    pub(super) fn viewers(&self) -> Viewers {
+    /// Viewers that come again and again, for what is kept and for what is not; one in so many
+    /// asks for what nobody has.
+    pub(super) fn viewers(&self, one_in: usize) -> Viewers {
         let (client, base) = (self.gateway.client().clone(), self.gateway.url("/"));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             let mut ticks = interval(Duration::from_millis(10));
+            let began = Instant::now();
             for n in 0_usize.. {
-                // They come in waves: 20 to 100 in a second.
-                for _ in 0..=(n / 200 % 8).abs_diff(4) {
+                // They come in waves of some minutes: 20 to 100 in a second.
+                let wave = began.elapsed().as_secs() / 20 % 16;
+                for _ in 0..=wave.abs_diff(8) / 2 {
                     ticks.tick().await;
                 }
-                // Many of a few, some of many, and now and then one that nobody has.
-                let key = match n % 10 {
-                    0 => format!("{}.mp4", n / 10 % 100),
-                    1 => format!("none-{n}.mp4"),
+                // Many of a few, some of many.
+                let key = match n % one_in {
+                    0 => format!("none-{n}.mp4"),
+                    1 | 2 => format!("{}.mp4", n / 25 % 100),
                     few => format!("{few}.mp4"),
                 };
                 let answer = client.get(format!("{base}{key}")).send().await;
@@ -128,9 +131,5 @@ pub(super) fn escaped(key: &str) -> String {
 
 fn bucket(name: &str, at: &Faulty) -> String {
     let endpoint = at.endpoint();
-    format!(
-        "[origins.{name}]\nkind = \"s3\"\nendpoint = \"{endpoint}\"\nbucket = \"{BUCKET}\"\n\
-         connect_timeout = \"300ms\"\nfirst_byte_timeout = \"500ms\"\nidle_timeout = \"500ms\"\n\
-         hedge_after = \"100ms\"\n"
-    )
+    format!("[origins.{name}]\nkind = \"s3\"\nendpoint = \"{endpoint}\"\nbucket = \"{BUCKET}\"\n")
 }

@@ -14,7 +14,7 @@ async fn an_origin_that_is_killed_turns_red_while_the_page_is_open_and_green_whe
     let browser = Browser::start().await;
     browser.open(&stage.page("/")).await;
     browser.shows("live").await;
-    let viewers = stage.viewers();
+    let viewers = stage.viewers(4);
     browser.shows("All origins answer.").await;
     stage.current.stop().await;
     let began = Instant::now();
@@ -54,7 +54,7 @@ async fn what_somebody_works_in_is_not_taken_away_from_under_them() {
     browser
         .script("window.other = document.querySelector('[data-part=cache] dl')")
         .await;
-    let viewers = stage.viewers();
+    let viewers = stage.viewers(4);
     let is_new = "return !document.body.contains(window.other)";
     while browser.script(is_new).await != true {
         tokio::time::sleep(Duration::from_millis(50)).await;

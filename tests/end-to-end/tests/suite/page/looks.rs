@@ -163,13 +163,13 @@ async fn the_other_pages_fit_a_telephone_and_are_readable() {
 }
 
 /// For the README: `overview.png` and `telephone.png`, to be put into `docs/images`. With the tests
-/// that go on for long, after twenty minutes of viewers, so that the plots have something to show.
+/// that go on for long, after a quarter of an hour of viewers, so that the plots have something to show.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_gateway_is_photographed_for_the_readme() {
     let stage = Stage::new().await;
-    let viewers = stage.viewers();
+    let viewers = stage.viewers(50);
     if soak() {
-        tokio::time::sleep(Duration::from_mins(20)).await;
+        tokio::time::sleep(Duration::from_mins(15)).await;
     }
     stage.view("none.mp4").await;
     stage.tell_of_a_migration().await;
