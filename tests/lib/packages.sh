@@ -12,6 +12,9 @@ install_missing_packages() {
     need_command valgrind valgrind
     need_command sslscan sslscan
     need_command slowhttptest slowhttptest
+    # What looks at the page, and what it writes with.
+    need_command chromium chromium fonts-inter fonts-noto-cjk
+    need_command chromedriver chromium-driver
     if ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
     fi

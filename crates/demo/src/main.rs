@@ -79,7 +79,7 @@ async fn play(origins: &Origins, base: &str, admin: SocketAddr) -> anyhow::Resul
         let homes: Vec<_> = file.homes.iter().map(|home| home.name()).collect();
         println!("  {base}/{:<18} from {}", file.key(), homes.join(", then "));
     }
-    println!("\n  http://{admin}/metrics\n");
+    println!("\n  http://{admin}/ shows how everything is, http://{admin}/metrics in figures\n");
     println!("c, o, d switch current, old and disk off and on; q quits.\n");
     let mut keys = Keys::listen()?;
     print_state(origins);

@@ -94,7 +94,7 @@ pub(crate) struct OriginSays {
 )]
 pub(crate) struct NotAUrl {
     text: String,
-    why: String,
+    pub(crate) why: String,
 }
 
 /// What the ledger knows of a key at each of these places, where no gateway runs; nothing where it

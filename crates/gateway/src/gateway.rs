@@ -27,6 +27,7 @@ use crate::live::Live;
 use crate::log::Level;
 use crate::media;
 use crate::moved;
+use crate::page::Watched;
 use crate::promotion;
 use crate::reloading::{Reloading, WhereRead};
 use crate::server::{Drained, Server, connection_cap, raise_descriptor_limit};
@@ -171,11 +172,14 @@ impl Gateway {
         let _background = background.drop_guard();
         let accepting = Arc::new(AtomicBool::new(true));
         let admin_stop = CancellationToken::new();
+        let watched = Arc::new(Watched::new());
         let operated = Operated {
             live: Arc::clone(&live),
             accepting: Arc::clone(&accepting),
             reloading: Arc::clone(&reloading),
             migrations: Arc::default(),
+            audits: Arc::default(),
+            watched: Arc::clone(&watched),
         };
         let commands = admin::router(operated.clone(), Authority::Socket);
         let router = admin::router(operated, Authority::Token(reloading.token()));
@@ -205,13 +209,14 @@ impl Gateway {
                 control.run(commands, admin_stop.clone()).await;
             }
         };
-        let (drained, _, (), (), (), ()) = tokio::join!(
+        let (drained, _, (), (), (), (), ()) = tokio::join!(
             serve_media,
             admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
             stopping,
             keep(&live, &state, admin_stop.clone()),
             promotion::run(&live, stop.clone()),
+            watched.run(&live, stop.clone()),
         );
         close(&live.app(), &state).await;
         drained

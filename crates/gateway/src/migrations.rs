@@ -60,17 +60,17 @@ pub(crate) struct Failed {
 #[derive(Debug, Serialize)]
 pub(crate) struct MigrationStatus {
     #[serde(flatten)]
-    told: Told,
+    pub(crate) told: Told,
     /// Since it told anything.
-    told_seconds_ago: u64,
+    pub(crate) told_seconds_ago: u64,
     /// It has not ended, and tells nothing any more.
-    is_silent: bool,
+    pub(crate) is_silent: bool,
     /// On average, while it copied.
     #[serde(skip_serializing_if = "Option::is_none")]
-    bytes_per_second: Option<u64>,
+    pub(crate) bytes_per_second: Option<u64>,
     /// Until it is done, if it goes on as it did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    remaining_seconds: Option<u64>,
+    pub(crate) remaining_seconds: Option<u64>,
 }
 
 /// The last word of each migration.
@@ -118,6 +118,11 @@ impl Told {
 }
 
 impl MigrationStatus {
+    /// Whether it goes on, as far as is known.
+    pub(crate) fn is_running(&self) -> bool {
+        self.told.end.is_none() && !self.is_silent
+    }
+
     fn of(told: &Told, ago: Duration) -> Self {
         let Moment {
             phase,

@@ -93,6 +93,11 @@ impl Reloading {
         Arc::clone(&self.token)
     }
 
+    /// The configuration that holds.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.running.load_full()
+    }
+
     /// How long running downloads may go on at the end.
     pub(crate) fn drain(&self) -> Duration {
         self.running.load().server.drain

@@ -61,7 +61,7 @@ pub(crate) struct Health {
     pub(crate) background_pace: Option<Pace>,
     pub(crate) canaries: Canaries,
     fresh_only_until: Option<Instant>,
-    last_failure: Option<Failure>,
+    pub(crate) last_failure: Option<(Failure, Instant)>,
 }
 
 /// Whether a question is the first to this origin for a miss, or beyond it.
@@ -80,19 +80,6 @@ pub(crate) enum Purpose {
     Serve,
     /// Nobody does.
     Background,
-}
-
-/// How an origin is doing, for people.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// The breaker trusts it.
-    pub up: bool,
-    /// Its canaries are missing.
-    pub suspect: bool,
-    /// The latest failure, however long ago.
-    pub last_failure: Option<Failure>,
-    /// Since it last found something.
-    pub found_ago: Option<Duration>,
 }
 
 impl GuardedOrigin {
@@ -154,20 +141,6 @@ impl GuardedOrigin {
     /// The unguarded origin, for the doctor.
     pub fn inner(&self) -> &Arc<dyn Origin> {
         &self.origin
-    }
-
-    /// How it is doing.
-    pub fn standing(&self) -> Standing {
-        let now = Instant::now();
-        self.health(|health| Standing {
-            up: health.breaker.is_trusted(),
-            suspect: health.canaries.is_suspect(),
-            last_failure: health.last_failure.clone(),
-            found_ago: health
-                .canaries
-                .found_at()
-                .map(|at| now.saturating_duration_since(at)),
-        })
     }
 
     /// The canaries learned from serving, to be kept across restarts.
@@ -456,7 +429,7 @@ impl GuardedOrigin {
     pub(crate) fn note_failure(&self, failure: &Failure) {
         let now = Instant::now();
         let change = self.health(|health| {
-            health.last_failure = Some(failure.clone());
+            health.last_failure = Some((failure.clone(), now));
             if failure.reason.trips() {
                 health.breaker.failed(now)
             } else if failure.reason == Reason::Breaker || failure.reason == Reason::Budget {

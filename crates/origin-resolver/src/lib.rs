@@ -27,6 +27,7 @@ mod resolver;
 mod rest;
 mod rounds;
 mod settings;
+mod standing;
 mod store;
 mod tokens;
 mod turns;
@@ -37,7 +38,7 @@ mod watched;
 pub use bandwidth::Bandwidth;
 pub use budget::{Budget, Means, Unaffordable};
 pub use examination::Examination;
-pub use guarded::{GuardedOrigin, Standing};
+pub use guarded::GuardedOrigin;
 pub use names::Names;
 pub use object::{Extent, Part};
 pub use observer::{OriginObserver, SaveCause, Unobserved, VerdictLabel};
@@ -49,6 +50,7 @@ pub use settings::{
     Addressing, Canary, Credentials, FilesystemSettings, ForbiddenMeans, HttpSettings, IpVersions,
     Kind, MissingMeans, OriginSettings, OriginState, Provider, ReadAs, RewriteRule, S3Settings,
 };
+pub use standing::Standing;
 pub use store::{
     Aside, Capacity, Cursor, Erased, Kept, Listed, Misfit, Page, Put, PutError, Store, Stored,
     Turns, Unfit, Unpaced,

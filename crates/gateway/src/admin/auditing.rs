@@ -4,6 +4,7 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -13,11 +14,21 @@ use object::ObjectKey;
 use serde::Serialize;
 use state::StateDirectory;
 
-use super::Admin;
+use super::{Admin, Operated};
 use crate::auditing::{
     CachedRequest, CachedRow, RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest,
     StandingRow,
 };
+use crate::audits::Audited;
+
+/// An audit has ended.
+pub(super) async fn told(
+    State(operated): State<Operated>,
+    Json(audited): Json<Audited>,
+) -> Response {
+    operated.audits.tell(audited, Instant::now());
+    Json(()).into_response()
+}
 
 pub(super) async fn recall(
     State(admin): State<Admin>,

@@ -33,45 +33,72 @@ pub(super) async fn authorise(
     next: Next,
 ) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads && let Err(refusal) = authority.admits(request.headers()) {
-        return refusal.into_response();
+    if !reads && let Err(refusal) = authority.admits(request.headers(), bearer(request.headers())) {
+        return (refusal.status(), format!("{refusal}\n")).into_response();
     }
     next.run(request).await
 }
 
+/// Why somebody may not change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAdmitted {
+    #[error("a page of another site may not change anything here")]
+    Elsewhere,
+    #[error(
+        "changing calls are off: set admin.token or admin.token_file, or use the commands beside the gateway"
+    )]
+    Off,
+    #[error("the token is not admin.token")]
+    WrongToken,
+    #[error("this needs a header Authorization: Bearer TOKEN with admin.token")]
+    WithoutToken,
+}
+
+impl NotAdmitted {
+    /// What it is answered with.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Elsewhere | Self::Off => StatusCode::FORBIDDEN,
+            Self::WrongToken | Self::WithoutToken => StatusCode::UNAUTHORIZED,
+        }
+    }
+}
+
 impl Authority {
-    fn admits(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    /// Lets a request change something that comes with these headers and this token.
+    ///
+    /// # Errors
+    /// It may not; nothing of the token is told.
+    pub(crate) fn admits(
+        &self,
+        headers: &HeaderMap,
+        given: Option<&str>,
+    ) -> Result<(), NotAdmitted> {
         let Self::Token(token) = self else {
             return Ok(());
         };
         if is_from_elsewhere(headers) {
-            return Err((
-                StatusCode::FORBIDDEN,
-                "a page of another site may not change anything here\n",
-            ));
+            return Err(NotAdmitted::Elsewhere);
         }
         let token = token.load();
         let Some(token) = &**token else {
-            return Err((
-                StatusCode::FORBIDDEN,
-                "changing calls are off: set admin.token or admin.token_file, or use the commands beside the gateway\n",
-            ));
+            return Err(NotAdmitted::Off);
         };
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, given)| given.trim());
         match given {
             Some(given) if is_equal(given, token.expose_secret()) => Ok(()),
-            Some(_) => Err((StatusCode::UNAUTHORIZED, "the token is not admin.token\n")),
-            None => Err((
-                StatusCode::UNAUTHORIZED,
-                "this needs a header Authorization: Bearer TOKEN with admin.token\n",
-            )),
+            Some(_) => Err(NotAdmitted::WrongToken),
+            None => Err(NotAdmitted::WithoutToken),
         }
     }
+}
+
+/// The token of a call of the API.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, given) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(given.trim())
 }
 
 /// In a time that tells neither content nor length.
@@ -108,9 +135,10 @@ mod tests {
     fn status(token: Option<&str>, pairs: &[(&'static str, &'static str)]) -> u16 {
         let token = token.map(SecretString::from);
         let authority = Authority::Token(Arc::new(ArcSwap::from_pointee(token)));
+        let headers = headers(pairs);
         authority
-            .admits(&headers(pairs))
-            .map_or_else(|(status, _)| status.as_u16(), |()| 200)
+            .admits(&headers, bearer(&headers))
+            .map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
     }
 
     #[test]
@@ -128,7 +156,7 @@ mod tests {
         );
         assert_eq!(status(Some("secret"), &[]), 401);
         assert_eq!(status(None, &[bearer]), 403);
-        assert!(Authority::Socket.admits(&headers(&[])).is_ok());
+        assert!(Authority::Socket.admits(&headers(&[]), None).is_ok());
     }
 
     #[test]

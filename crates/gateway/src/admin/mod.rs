@@ -1,6 +1,7 @@
 //! What operators and monitoring ask, on a listener of its own.
 //!
-//! Never on the viewers' listener. What changes something asks `authority` first.
+//! Never on the viewers' listener. What changes something asks `authority` first. What people look
+//! at is `page`'s.
 
 mod auditing;
 mod authority;
@@ -17,26 +18,30 @@ mod withdrawn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, FromRef, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::app::App;
+use crate::audits::Audits;
 use crate::explain::explain;
 use crate::live::Live;
-use crate::migrations::{MigrationStatus, Migrations};
+use crate::migrations::Migrations;
+use crate::page::{self, Snapshot, Watched};
 use crate::reloading::Reloading;
 use object::ObjectKey;
 
-pub(crate) use authority::{Authority, Token};
+pub(crate) use authority::{Authority, NotAdmitted, Token};
 pub(crate) use keeping::{CacheReport, VerifyReport};
-pub(crate) use purge::{PurgeReport, PurgeRequest};
-pub(crate) use tombstones::{TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, rows};
+pub(crate) use purge::{PurgeReport, PurgeRequest, drop_copies};
+pub(crate) use tombstones::{
+    TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, bury, rows,
+};
+pub(crate) use withdrawn::withdrawn_page;
 
 /// The longest body of a changing call, in bytes: some ten thousand keys.
 const LONGEST_REQUEST: usize = 16 * 1024 * 1024;
@@ -50,6 +55,10 @@ pub(crate) struct Operated {
     pub(crate) reloading: Arc<Reloading>,
     /// What migrations have told of themselves.
     pub(crate) migrations: Arc<Migrations>,
+    /// What audits have told of themselves.
+    pub(crate) audits: Arc<Audits>,
+    /// What the page remembers.
+    pub(crate) watched: Arc<Watched>,
 }
 
 /// The same for one request.
@@ -73,7 +82,11 @@ impl FromRef<Operated> for Admin {
 /// Everything the admin listener and the control socket answer.
 pub(crate) fn router(operated: Operated, authority: Authority) -> Router {
     let mut router = Router::new();
-    if matches!(authority, Authority::Socket) {
+    let mut page = Router::new();
+    if matches!(authority, Authority::Token(_)) {
+        // Its forms bring the token themselves.
+        page = page::router(operated.clone(), authority.clone());
+    } else {
         router = router
             .route("/api/cache", get(keeping::stat))
             .route("/api/cache/verify", post(keeping::verify))
@@ -91,7 +104,8 @@ pub(crate) fn router(operated: Operated, authority: Authority) -> Router {
             .route("/api/budget/turns", post(lending::turns))
             .route("/api/audit/recall", post(auditing::recall))
             .route("/api/audit/standing", post(auditing::standing))
-            .route("/api/audit/cached", post(auditing::cached));
+            .route("/api/audit/cached", post(auditing::cached))
+            .route("/api/audit/told", post(auditing::told));
     }
     router
         .route("/metrics", get(metrics))
@@ -122,6 +136,7 @@ pub(crate) fn router(operated: Operated, authority: Authority) -> Router {
             authority::authorise,
         ))
         .with_state(operated)
+        .merge(page)
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -153,43 +168,7 @@ async fn explain_url(State(admin): State<Admin>, Query(asked): Query<Asked>) -> 
     }
 }
 
-#[derive(Serialize)]
-struct Status {
-    version: &'static str,
-    origins: Vec<OriginStatus>,
-    migrations: Vec<MigrationStatus>,
-}
-
-#[derive(Serialize)]
-struct OriginStatus {
-    name: String,
-    state: &'static str,
-    up: bool,
-    suspect: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found_seconds_ago: Option<u64>,
-}
-
-async fn status(State(admin): State<Admin>) -> Json<Status> {
-    let origins = admin.app.origins.iter().map(|origin| {
-        let standing = origin.standing();
-        OriginStatus {
-            name: origin.name().to_owned(),
-            state: match origin.state() {
-                origin_resolver::OriginState::Active => "active",
-                origin_resolver::OriginState::Rehearsal => "rehearsal",
-            },
-            up: standing.up,
-            suspect: standing.suspect,
-            last_failure: standing.last_failure.map(|failure| failure.to_string()),
-            found_seconds_ago: standing.found_ago.map(|ago| ago.as_secs()),
-        }
-    });
-    Json(Status {
-        version: env!("CARGO_PKG_VERSION"),
-        origins: origins.collect(),
-        migrations: admin.migrations.status(Instant::now()),
-    })
+/// What the page shows.
+async fn status(State(operated): State<Operated>) -> Json<Snapshot> {
+    Json(page::snapshot(&operated).await)
 }

@@ -92,11 +92,16 @@ pub(super) async fn purge(
         Ok(what) => what,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
-    let purged = match &admin.app.keeping {
-        Some(keeping) => keeping.cache.purge_all(&what).await,
+    Json(drop_copies(&admin.app, &what).await).into_response()
+}
+
+/// Drops these copies, and says so in the log.
+pub(crate) async fn drop_copies(app: &App, what: &[Purge]) -> PurgeReport {
+    let purged = match &app.keeping {
+        Some(keeping) => keeping.cache.purge_all(what).await,
         None => Purged::NOTHING,
     };
     let report = PurgeReport::from(purged);
     tracing::info!(objects = report.objects, bytes = report.bytes, "purged");
-    Json(report).into_response()
+    report
 }

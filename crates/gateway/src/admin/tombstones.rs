@@ -158,22 +158,67 @@ impl TombstoneReport {
     }
 }
 
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unburied {
+    /// What was asked for means nothing here.
+    #[error("{0}")]
+    Asked(String),
+    /// There is no state directory.
+    #[error("this gateway keeps no state")]
+    Stateless,
+    /// It could not be made durable.
+    #[error(transparent)]
+    Failed(#[from] TombstoneError),
+}
+
+impl Unburied {
+    /// What it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Asked(_) => StatusCode::BAD_REQUEST,
+            Self::Stateless => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Unburied {
+    fn into_response(self) -> Response {
+        (self.status(), format!("{self}\n")).into_response()
+    }
+}
+
+/// Lets keys stay gone, durably, and drops their copies. Erases nothing.
+///
+/// # Errors
+/// Nothing was changed.
+pub(crate) async fn bury(admin: &Admin, request: TombstoneRequest) -> Result<Places, Unburied> {
+    let (places, keeping) = change(admin, request, |tombstones, keys, reason| {
+        tombstones.add(keys, reason).map(drop)
+    })
+    .await?;
+    keeping.cache.erase(&places).await;
+    tracing::info!(places = places.len(), "tombstones added");
+    Ok(places)
+}
+
 pub(super) async fn add(
     State(admin): State<Admin>,
     Json(request): Json<TombstoneRequest>,
 ) -> Response {
-    let erase = request.erase;
+    if !request.erase {
+        return match bury(&admin, request).await {
+            Ok(places) => Json(TombstoneReport::of(&places, "gone")).into_response(),
+            Err(refusal) => refusal.into_response(),
+        };
+    }
     match change(&admin, request, |tombstones, keys, reason| {
         tombstones.add(keys, reason).map(drop)
     })
     .await
     {
         Ok((places, keeping)) => {
-            if !erase {
-                keeping.cache.erase(&places).await;
-                tracing::info!(places = places.len(), "tombstones added");
-                return Json(TombstoneReport::of(&places, "gone")).into_response();
-            }
             let copies = Erasure::of_cache(erase_copies(&keeping.cache, &places).await);
             let copies = vec![copies; places.len()];
             let report = TombstoneReport::erased(&admin.app, &places, copies).await;
@@ -181,7 +226,7 @@ pub(super) async fn add(
             tracing::info!(places, left, "tombstones added, and objects erased");
             Json(report).into_response()
         }
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -202,7 +247,7 @@ pub(super) async fn remove(
             tracing::info!(places = places.len(), "tombstones removed");
             Json(TombstoneReport::of(&places, "open")).into_response()
         }
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -243,24 +288,22 @@ pub(crate) fn borrowed(places: &[(Arc<str>, ObjectKey)]) -> Vec<(&str, &[u8])> {
         .collect()
 }
 
-type Places = Vec<(Arc<str>, ObjectKey)>;
+/// Keys, each in a cache space.
+pub(crate) type Places = Vec<(Arc<str>, ObjectKey)>;
 
 /// Does it for all places of a request, durably.
 async fn change(
     admin: &Admin,
     request: TombstoneRequest,
     how: impl FnOnce(&Tombstones, &[(&str, &[u8])], &str) -> Result<(), TombstoneError> + Send + 'static,
-) -> Result<(Places, &Keeping), Response> {
-    let places = request
-        .places(&admin.app)
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response())?;
-    let keeping = admin.app.keeping.as_ref();
-    let keeping = keeping.ok_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
+) -> Result<(Places, &Keeping), Unburied> {
+    let places = request.places(&admin.app).map_err(Unburied::Asked)?;
+    let keeping = admin.app.keeping.as_ref().ok_or(Unburied::Stateless)?;
     let (state, reason) = (Arc::clone(&keeping.state), request.reason);
     let durable = places.clone();
     on_disk(move || how(state.tombstones(), &borrowed(&durable), &reason))
         .await
-        .map_err(|error| failed(&error))?;
+        .inspect_err(|error| tracing::error!(%error, "tombstones"))?;
     Ok((places, keeping))
 }
 

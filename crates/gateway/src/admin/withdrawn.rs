@@ -20,7 +20,7 @@ const LIMIT: usize = 1_000;
 const MOST: usize = 10_000;
 
 /// Which page is wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Wanted {
     /// Of this route only.
     route: Option<String>,
@@ -32,32 +32,53 @@ pub(super) struct Wanted {
 
 /// One page.
 #[derive(Debug, Default, Serialize)]
-struct Report {
-    withdrawn: Vec<Row>,
+pub(crate) struct Report {
+    pub(crate) withdrawn: Vec<Row>,
     /// Where the next page begins; none after the last one.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// One withdrawn key of one route.
 #[derive(Debug, Serialize)]
-struct Row {
-    route: String,
+pub(crate) struct Row {
+    pub(crate) route: String,
     /// Where it was, and is missing.
-    origin: String,
-    key: String,
+    pub(crate) origin: String,
+    pub(crate) key: String,
     /// Seconds since 1970.
-    since: u64,
+    pub(crate) since: u64,
     /// Since when it is answered 410 where the route follows, in seconds since 1970.
-    followed: Option<u64>,
+    pub(crate) followed: Option<u64>,
 }
 
 pub(super) async fn list(State(admin): State<Admin>, Query(wanted): Query<Wanted>) -> Response {
-    let app = Arc::clone(&admin.app);
-    // The ledger blocks.
-    let listed = tokio::task::spawn_blocking(move || report(&app, &wanted)).await;
-    match listed {
-        Ok(Ok(report)) => Json(report).into_response(),
-        Ok(Err((status, why))) => (status, format!("{why}\n")).into_response(),
+    match read(admin.app, wanted).await {
+        Ok(report) => Json(report).into_response(),
+        Err((status, why)) => (status, format!("{why}\n")).into_response(),
+    }
+}
+
+/// A page of all routes, for people.
+///
+/// # Errors
+/// The place is none, or the ledger cannot be used.
+pub(crate) async fn withdrawn_page(
+    app: Arc<App>,
+    after: Option<String>,
+    limit: usize,
+) -> Result<Report, (StatusCode, String)> {
+    let wanted = Wanted {
+        after,
+        limit: Some(limit),
+        ..Wanted::default()
+    };
+    read(app, wanted).await
+}
+
+/// The ledger blocks.
+async fn read(app: Arc<App>, wanted: Wanted) -> Result<Report, (StatusCode, String)> {
+    match tokio::task::spawn_blocking(move || report(&app, &wanted)).await {
+        Ok(read) => read,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

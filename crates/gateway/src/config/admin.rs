@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::problem::Problem;
 use super::secrets;
 use super::server::addresses;
-use super::values::{OneOrMany, Secret};
+use super::values::{OneOrMany, Price, Secret};
 
 /// `[admin]` as written.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -22,6 +22,9 @@ pub(super) struct RawAdmin {
     token: Option<Secret>,
     /// A file that holds the token, instead of `token`.
     token_file: Option<String>,
+    /// What the storage asks for what is read from it, such as `"0.09 USD/GB"`: the page then also
+    /// says in money what the cache saves. Default: none.
+    egress_price: Option<Price>,
 }
 
 /// The listener for operators.
@@ -31,6 +34,8 @@ pub struct Admin {
     pub listen: Vec<SocketAddr>,
     /// What changing calls must show; without one they are off.
     pub token: Option<SecretString>,
+    /// What is paid for what is read from origins, where that is known.
+    pub egress_price: Option<Price>,
 }
 
 impl Admin {
@@ -65,5 +70,9 @@ pub(super) fn check(raw: RawAdmin, findings: &mut Findings) -> Admin {
             .with_value(open.to_string()),
         );
     }
-    Admin { listen, token }
+    Admin {
+        listen,
+        token,
+        egress_price: raw.egress_price,
+    }
 }

@@ -92,6 +92,10 @@ impl Config {
         );
         note(now.limits != then.limits, "server.limits");
         note(!self.admin.has_token_of(&before.admin), "admin.token");
+        note(
+            self.admin.egress_price != before.admin.egress_price,
+            "admin.egress_price",
+        );
         note(self.log.level != before.log.level, "log.level");
         note(
             self.log.client_addresses != before.log.client_addresses,

@@ -47,7 +47,7 @@ pub use schema::schema_json;
 pub use server::{Proxies, Redirect, Server};
 pub use state::State;
 pub use tls::{Acme, CertificatePair, Certificates, Challenge, Tls};
-pub use values::{Budget, Period, Rate};
+pub use values::{Budget, Period, Price, Rate};
 
 use findings::Findings;
 use raw::Raw;

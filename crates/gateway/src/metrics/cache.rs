@@ -11,11 +11,11 @@ use super::Maker;
 /// for.
 pub(crate) struct CacheMetrics {
     up: IntGauge,
-    hits: [IntCounter; Tier::ALL.len()],
-    errors: [IntCounter; CacheError::ALL.len()],
-    evicted: [IntCounter; Evicted::ALL.len()],
-    fills: IntGauge,
-    followers: IntCounter,
+    pub(super) hits: [IntCounter; Tier::ALL.len()],
+    pub(super) errors: [IntCounter; CacheError::ALL.len()],
+    pub(super) evicted: [IntCounter; Evicted::ALL.len()],
+    pub(super) fills: IntGauge,
+    pub(super) followers: IntCounter,
     bytes: [IntGauge; Tier::ALL.len()],
     entries: IntGauge,
     orphans: IntGauge,

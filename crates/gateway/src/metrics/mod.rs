@@ -4,6 +4,7 @@
 //! anything that a client chooses.
 
 mod cache;
+pub(crate) mod totals;
 mod vecs;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ const METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "other"];
 const STATUSES: [u16; 17] = [
     200, 204, 206, 304, 308, 400, 403, 404, 405, 410, 412, 413, 416, 421, 431, 500, 503,
 ];
-const SECONDS: [f64; 14] = [
+pub(crate) const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 

@@ -218,6 +218,23 @@ fn signed_reads_need_keys_of_both_kinds() {
 }
 
 #[test]
+fn a_price_says_of_what_and_in_which_currency() {
+    for price in [
+        "0.09",
+        "\"0.09\"",
+        "\"0.09/GB\"",
+        "\"0.09 USD\"",
+        "\"cheap\"",
+    ] {
+        refused(
+            &format!("{FINE}[admin]\negress_price = {price}\n"),
+            "admin.egress_price",
+            "0.09 USD/GB",
+        );
+    }
+}
+
+#[test]
 fn a_secret_comes_from_one_place_that_can_be_read() {
     let text = origin("access_key_id = \"a\"\nsecret_access_key_file = \"/nowhere/at-all\"");
     let problems = problems(&text);

@@ -24,6 +24,7 @@ hsts = "180d"
 [admin]
 listen = "127.0.0.1:9090"
 token = "t"
+egress_price = "0.09 USD/GB"
 [state]
 directory = "/var/lib/media-gateway"
 [cache]
@@ -103,6 +104,7 @@ fn everything_of_the_contract_is_read() {
     // A change of these is noticed.
     let files = ["fullchain.pem", "privkey.pem"].map(PathBuf::from);
     assert_eq!(config.files, files);
+    assert_eq!(config.admin.egress_price.unwrap().currency(), "USD");
 
     let current = config.origin("current").unwrap();
     let Kind::S3(s3) = &current.settings.kind else {

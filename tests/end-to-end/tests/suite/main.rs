@@ -3,4 +3,5 @@
 mod face;
 mod journey;
 mod kept;
+mod page;
 mod process;

@@ -5,6 +5,7 @@ use migration::Sum;
 use migration::audit::{Against, Blocker, Nowhere, Report, RowsReport, Verdict};
 
 use super::SHOWN;
+use crate::audits::Audited;
 use crate::commands::report::{printable, time};
 
 /// The verdict in one sentence.
@@ -36,6 +37,25 @@ pub(super) fn summary(report: &Report) -> String {
             "whether \"{origin}\" may be switched off cannot be told: nothing was found that stands \
              against it, and not everything could be looked at"
         ),
+    }
+}
+
+/// What a gateway is told for its page.
+pub(super) fn told(report: &Report) -> Audited {
+    let lines = |lines: Vec<String>| lines.into_iter().map(Into::into).collect();
+    Audited {
+        origin: report.origin.clone(),
+        verdict: match report.verdict {
+            Verdict::Safe => "safe",
+            Verdict::NotSafe => "not_safe",
+            Verdict::CannotTell => "cannot_tell",
+        }
+        .into(),
+        objects: report.counts.objects.objects,
+        proven: report.proven.objects,
+        blocked: report.blocked,
+        blockers: lines(report.blockers.iter().take(SHOWN).map(blocker).collect()),
+        doubts: lines(report.doubts.iter().take(SHOWN).cloned().collect()),
     }
 }
 

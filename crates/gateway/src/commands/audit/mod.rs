@@ -160,10 +160,12 @@ async fn audit(
         .iter()
         .map(|route| as_seen(route, name, &homes))
         .collect();
+    let remembered = Arc::clone(&memory);
     let audit = Audit::new(origin, ends, routes, options, memory, SystemTime::now());
     let report = audit.run().await;
     leases.settle().await;
     let report = report?;
+    remembered.tell(&account::told(&report)).await;
     if let Some(file) = &arguments.certificate {
         if report.verdict == Verdict::Safe {
             certificate::write(file, &report, keys_sha256, unix_now())

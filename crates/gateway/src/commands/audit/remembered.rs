@@ -18,12 +18,14 @@ use crate::auditing::{
     CachedRequest, CachedRow, RecallRequest, RecollectionRow, Scope, ScopeRow, StandingRequest,
     StandingRow,
 };
+use crate::audits::Audited;
 use crate::config::Config;
 use crate::control::call;
 
 const RECALL: &str = "/api/audit/recall";
 const CACHED: &str = "/api/audit/cached";
 const STANDING: &str = "/api/audit/standing";
+const TOLD: &str = "/api/audit/told";
 
 /// What is remembered.
 pub(super) enum Remembered {
@@ -57,6 +59,14 @@ impl Remembered {
                 cache: config.cache.directory.clone(),
             },
         })
+    }
+
+    /// Tells a gateway that runs what the audit came to, for those who look at its page. One that
+    /// does not hear it changes nothing about the audit.
+    pub(super) async fn tell(&self, audited: &Audited) {
+        if let Self::Beside { directory, .. } = self {
+            let _ = call(directory, Method::POST, TOLD, Some(audited)).await;
+        }
     }
 
     /// The state directory, where this command has it.

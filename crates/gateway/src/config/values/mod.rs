@@ -5,10 +5,12 @@
 
 mod duration;
 mod one_or_many;
+mod price;
 mod rate;
 mod secret;
 mod size;
 
+pub use price::Price;
 pub use rate::{Budget, Period, Rate};
 
 pub(super) use duration::Span;

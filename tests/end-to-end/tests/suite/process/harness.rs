@@ -433,7 +433,7 @@ impl Gateway {
         kilobytes.unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 

@@ -106,8 +106,10 @@ async fn no_secret_gets_out_whatever_fails() {
         }
         let url = gateway.url(&path);
         keep(&mut heap, &setup.run(&["explain", &url]).await);
-        let told = gateway.operators(&format!("/api/explain?url={url}")).await;
-        let _ = writeln!(heap, "{:?}\n{}", told.headers, told.text());
+        for path in ["/api/explain", "/explain"] {
+            let told = gateway.operators(&format!("{path}?url={url}")).await;
+            let _ = writeln!(heap, "{:?}\n{}", told.headers, told.text());
+        }
     }
     keep(&mut heap, &setup.run(&["check"]).await);
     keep(&mut heap, &setup.run(&["check", "--json"]).await);
@@ -115,7 +117,11 @@ async fn no_secret_gets_out_whatever_fails() {
         &mut heap,
         &setup.run(&["check", "--offline", "--json"]).await,
     );
-    for path in ["/metrics", "/api/status", "/healthz", "/readyz"] {
+    let paths = ["/metrics", "/api/status", "/healthz", "/readyz"];
+    for path in paths
+        .into_iter()
+        .chain(["/", "/?lang=ja", "/purge?target=a"])
+    {
         let told = gateway.operators(path).await;
         assert_eq!(told.status, 200, "{path}");
         let _ = writeln!(heap, "{:?}\n{}", told.headers, told.text());
