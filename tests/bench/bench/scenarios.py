@@ -251,6 +251,8 @@ def all_scenarios(size):
              setup=Setup(log=True)),
         hits("hit-8k-h2", "8k", 8, "hits of 8 KiB from memory, HTTP/2 without TLS",
              setup=Setup(http2=True), streams=16),
+        hits("tls-32k", "32k", 64, "hits of 32 KiB from memory, TLS 1.3", setup=Setup(tls=True)),
+        hits("tls-5m", "5m", 16, "hits of 5 MiB from memory, TLS 1.3", setup=Setup(tls=True)),
         Zipf("zipf", f"{size.zipf_objects:,} objects of 20 KiB by Zipf's law, "
              "memory for a tenth", Setup(memory=size.zipf_objects * MADE_UP["20k"] // 10)),
         Misses("miss", "misses of 20 KiB"),

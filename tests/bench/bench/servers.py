@@ -1,7 +1,7 @@
 """The servers that are compared: how each is configured, started and stopped.
 
-All of them listen on one port of the loopback, without TLS; a server that ends TLS would get a
-second port here, and `url` its scheme.
+All of them listen on the loopback; where TLS is measured, hits come to a port with it, and
+everything else by the plain one.
 """
 
 import http.client
@@ -28,6 +28,8 @@ class Setup:
     lasting: bool = False
     # The gateway's memory tier is off.
     from_disk: bool = False
+    # Hits come over TLS.
+    tls: bool = False
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Server:
 
     def __post_init__(self):
         self.room.mkdir(parents=True, exist_ok=True)
-        self.port, self.other_port = free_ports(2)
+        self.port, self.other_port, self.tls_port = free_ports(3)
 
     @classmethod
     def can(cls, setup):
@@ -56,7 +58,18 @@ class Server:
         return self.address
 
     def url(self, path):
+        if self.setup.tls:
+            return f"https://127.0.0.1:{self.tls_port}{path}"
         return f"http://{self.address}{path}"
+
+    def certificate(self):
+        """A certificate as the authorities give them today (ECDSA, P-256), and its key."""
+        files = self.room / "chain.pem", self.room / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+                        "/CN=localhost", "-keyout", files[1], "-out", files[0]],
+                       check=True, capture_output=True)
+        return files
 
     def start(self):
         self.launch()
@@ -130,9 +143,16 @@ class Gateway(Server):
         origins = "\n".join(
             f'[origins.{place}]\nkind = "http"\nurl = "http://127.0.0.1:{port}/"\n'
             for place, port in self.ports())
+        tls = ""
+        if self.setup.tls:
+            chain, key = self.certificate()
+            tls = (f'[server.tls]\nlisten = "127.0.0.1:{self.tls_port}"\n'
+                   f'certificate = "{chain}"\nprivate_key = "{key}"\n')
         config.write_text(f"""
 [server]
 listen = "{self.address}"
+redirect = "never"
+{tls}
 [server.limits]
 connections = 15000
 bodies = 15000
@@ -184,6 +204,12 @@ class Nginx(Server):
             locations.append(f"location {where} {{ proxy_pass http://{place}; {onward} }}")
         log = f"{self.room}/access.log combined" if self.setup.log else "off"
         http2 = "http2" if self.setup.http2 else ""
+        tls = ""
+        if self.setup.tls:
+            chain, key = self.certificate()
+            tls = (f"listen 127.0.0.1:{self.tls_port} ssl backlog=4096; ssl_certificate {chain}; "
+                   f"ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; "
+                   "ssl_session_cache shared:media:10m;")
         config.write_text(f"""
 daemon off; worker_processes auto; worker_rlimit_nofile 20000;
 pid {self.room}/pid; error_log {self.room}/error.log; user {os.environ.get("USER", "root")};
@@ -198,6 +224,7 @@ http {{
     server {{
         listen {self.address} backlog=4096 {http2};
         listen {self.plain_address} backlog=4096;
+        {tls}
         proxy_http_version 1.1; proxy_set_header Connection "";
         proxy_cache media; proxy_cache_key $proxy_host$uri; proxy_cache_valid 200 90d;
         proxy_cache_valid 404 5s; proxy_cache_lock on; proxy_cache_lock_timeout 60s;
@@ -222,7 +249,7 @@ class Varnish(Server):
 
     @classmethod
     def can(cls, setup):
-        return not setup.lasting and not setup.from_disk
+        return not setup.lasting and not setup.from_disk and not setup.tls
 
     def launch(self):
         vcl = self.room / "default.vcl"
