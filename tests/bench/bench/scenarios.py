@@ -45,10 +45,12 @@ QUICK = Size(seconds=2, misses=3_000, zipf_objects=10_000, zipf_requests=20_000,
              entries=20_000, requests=20_000)
 
 
-def costed(server, ask):
-    """Figures of a load, with what the server used for it."""
+def costed(server, ask, to_the_end=False):
+    """Figures of a load, with what the server used for it; `to_the_end`, also behind its answers."""
     before = server.cpu_seconds()
     figures = ask()
+    if to_the_end:
+        server.settle()
     used = server.cpu_seconds() - before
     requests, seconds = figures["requests"], figures["seconds"]
     latency = figures.get("latency", {})
@@ -115,7 +117,7 @@ class Misses(Scenario):
     def measure(self, server, size, turn):
         return {"": costed(server, lambda: Load.list(
             server, path_of("20k"), MADE_UP["20k"], size.misses, 32,
-            **{"from": turn * size.misses}))}
+            **{"from": turn * size.misses}), to_the_end=True)}
 
 
 @dataclass
@@ -128,7 +130,7 @@ class Elsewhere(Scenario):
         count = max(size.misses // 4, 100)
         ask = lambda: Load.list(server, f"/{self.place}/{{n}}", MADE_UP["20k"], count, 32,
                                 **{"from": turn * count})
-        return {"first time": costed(server, ask), "again": costed(server, ask)}
+        return {"first time": costed(server, ask, to_the_end=True), "again": costed(server, ask)}
 
 
 class ColdRange(Scenario):

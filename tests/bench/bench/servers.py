@@ -91,6 +91,18 @@ class Server:
     def cpu_seconds(self):
         return cpu_seconds(self.processes)
 
+    def settle(self):
+        """Returns when it does nothing any more: what was brought may still be on its way to the
+        disk."""
+        last = [self.cpu_seconds()]
+
+        def quiet():
+            time.sleep(0.3)
+            last.append(self.cpu_seconds())
+            return last[-1] - last[-2] < 0.02
+
+        until(f"{self.name} is quiet", quiet, 120)
+
     def memory(self):
         return memory_bytes(self.processes)
 
@@ -209,7 +221,7 @@ class Nginx(Server):
             chain, key = self.certificate()
             tls = (f"listen 127.0.0.1:{self.tls_port} ssl backlog=4096; ssl_certificate {chain}; "
                    f"ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; "
-                   "ssl_session_cache shared:media:10m;")
+                   "ssl_session_cache shared:sessions:10m;")
         config.write_text(f"""
 daemon off; worker_processes auto; worker_rlimit_nofile 20000;
 pid {self.room}/pid; error_log {self.room}/error.log; user {os.environ.get("USER", "root")};
