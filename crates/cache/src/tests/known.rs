@@ -20,7 +20,13 @@ async fn with_one_on_the_disk(bytes: &[u8]) -> Fixture {
         fixture.cache.usage().files == 1
     })
     .await;
+    // What brought it may still be in its window.
+    fixture.cache.close().await;
+    let fixture = fixture.restarted().await;
     fixture.source.forget_asked();
+    let (served, read) = fixture.get("a", Part::Whole).await;
+    assert_eq!(served, Served::Hit);
+    assert!(read.unwrap() == bytes);
     fixture
 }
 
