@@ -28,6 +28,7 @@ mod pins;
 mod purges;
 mod purging;
 mod queue;
+mod reading;
 mod rows;
 mod settings;
 mod sheet;
@@ -47,7 +48,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use object::ObjectKey;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -225,36 +225,6 @@ impl Disk {
             generation.believe(common, generation.index.next_held(number, n))?
         })
         .await
-    }
-
-    /// Checked bytes of up to `count` chunks, from chunk `first` of a slice. `None` is a miss: a
-    /// slice that is damaged or gone has been counted, and is being removed.
-    pub(crate) async fn read(
-        &self,
-        file: Option<OpenSlice>,
-        of: &SliceRow,
-        at: SliceAt,
-        first: usize,
-        count: usize,
-    ) -> Option<(OpenSlice, Vec<Bytes>)> {
-        if let Some(read) = self.read_at_once(file.clone(), of, first, count) {
-            return Some(read);
-        }
-        let of = of.clone();
-        self.look(move |generation, common| generation.read(common, file, &of, at, first, count))
-            .await
-    }
-
-    /// The same, where the kernel has all of it in memory and nothing is waited for: on the thread
-    /// of whoever asks. `None` says nothing about the file.
-    pub(crate) fn read_at_once(
-        &self,
-        file: Option<OpenSlice>,
-        of: &SliceRow,
-        first: usize,
-        count: usize,
-    ) -> Option<(OpenSlice, Vec<Bytes>)> {
-        self.current()?.read_at_once(file, of, first, count)
     }
 
     async fn look<T: Send + 'static>(
