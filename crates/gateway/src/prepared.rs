@@ -1,4 +1,5 @@
-//! A hit that needs no thought: its head was made before, and its bytes are in memory.
+//! A hit that needs no thought: its head was made before, and its bytes are in memory, ours or the
+//! kernel's.
 //!
 //! The head of an answer with the whole object is left with the object's version; the next answer
 //! changes its age and nothing else. Refuses whatever may come out otherwise: a range, a condition,
@@ -66,15 +67,15 @@ impl Viewer<'_> {
         let Route { space, source, .. } = &**self.route;
         let (held, prepared) = cache.at_hand(space, self.key, source, fits)?;
         let body = held.at_hand()?;
-        let (total, age) = (held.total(), held.age().as_secs());
-        self.app.offer(self.route, self.key, Part::Whole, &held);
-        let result = result_of(&held);
-        event.served_by(Arc::clone(&prepared.origin));
-        event.cached(result);
         // After the look: what is deleted from now on finds the body and cuts it.
         if let Err(gone) = self.unless_gone() {
             return Some(Err(gone));
         }
+        self.app.offer(self.route, self.key, Part::Whole, &held);
+        let (total, age) = (held.total(), held.age().as_secs());
+        let result = result_of(&held);
+        event.served_by(Arc::clone(&prepared.origin));
+        event.cached(result);
         if result == CacheResult::Stale {
             self.route.metrics.stale.inc();
         }
