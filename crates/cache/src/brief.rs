@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use crate::place::Place;
+use crate::segment::LONGEST;
 
 /// How many keys of each kind are remembered.
 const PLACES: usize = 20_000;
@@ -21,7 +22,7 @@ pub(crate) struct Brief {
     absent: Cache<(u64, Place), Said>,
     changed: Cache<Place, u64>,
     /// Objects that cannot be kept.
-    passing: Cache<Place, Instant>,
+    passing: Cache<Place, (Passes, Instant)>,
     /// Numbers of versions that must not be used any more, while their rows may still be there.
     dropped: Cache<u64, ()>,
     keeps_for: Duration,
@@ -34,6 +35,25 @@ pub(crate) enum Absent {
     Missing,
     /// It was deleted on purpose, whatever an origin still has.
     Withdrawn,
+}
+
+/// How an object comes that cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passes {
+    /// The first segment of it is all of it.
+    AtOnce,
+    /// It is longer, or nobody says how long it is.
+    InPieces,
+}
+
+impl Passes {
+    /// An object of this length, where that is told.
+    pub(crate) fn of(total: Option<u64>) -> Self {
+        match total {
+            Some(total) if total <= LONGEST => Self::AtOnce,
+            _ => Self::InPieces,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -106,16 +126,24 @@ impl Brief {
         self.dropped.get(&number).is_some()
     }
 
-    /// The object cannot be kept; for a while it is asked for as it is wanted.
-    pub(crate) fn passes(&self, place: &Place) {
-        self.passing
-            .insert(place.clone(), Instant::now() + PASSES_FOR);
+    /// The object cannot be kept; for a while it is asked for as it is wanted. Not for longer when
+    /// that is said again: a part of it does not tell whether the whole could be kept.
+    pub(crate) fn passes(&self, place: &Place, how: Passes) {
+        if self.passing(place).is_none() {
+            let until = Instant::now() + PASSES_FOR;
+            self.passing.insert(place.clone(), (how, until));
+        }
     }
 
-    /// Whether the object could not be kept a moment ago.
-    pub(crate) fn is_passing(&self, place: &Place) -> bool {
-        let until = self.passing.get(place);
-        until.is_some_and(|until| Instant::now() < until)
+    /// The object can be kept.
+    pub(crate) fn is_kept(&self, place: &Place) {
+        self.passing.remove(place);
+    }
+
+    /// How the object passes, if it could not be kept a moment ago.
+    pub(crate) fn passing(&self, place: &Place) -> Option<Passes> {
+        let (how, until) = self.passing.get(place)?;
+        (Instant::now() < until).then_some(how)
     }
 
     /// Forgets everything.

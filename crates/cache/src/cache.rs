@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Copied};
-use crate::brief::{Absent, Brief};
+use crate::brief::{Absent, Brief, Passes};
 use crate::check::check;
 use crate::disk::{Disk, DiskError, DiskSettings, Purge, Purged, Sourced, Usage, Verified};
 use crate::held::{Held, Passing, Served};
@@ -141,7 +141,7 @@ impl Cache {
             return absently(absent, trail);
         }
         // Nothing of it would be kept: what is asked for need not begin with a slice.
-        if !source.keeps() || self.parts.brief.is_passing(&place) {
+        if !source.keeps() {
             return self.ask_alone(&place, source, wanted).await;
         }
         let name = (source.list(), place);
@@ -243,7 +243,13 @@ impl Cache {
         let (parts, place, source) = (Arc::clone(&self.parts), place.clone(), Arc::clone(source));
         self.parts.tasks.spawn(async move {
             let number = parts.disk.next_number();
-            let part = first_part(wanted, parts.disk.is_up());
+            // What could not be kept is asked for as it is wanted, and looked at again: it may come
+            // from another origin this time.
+            let part = match parts.brief.passing(&place) {
+                Some(Passes::InPieces) => wanted,
+                Some(Passes::AtOnce) if wanted != Part::Whole => wanted,
+                _ => first_part(wanted, parts.disk.is_up()),
+            };
             let Opened { outcome, trail } = source.open(&place.key, part).await;
             let result = parts
                 .settle(number, &place, &source, wanted, outcome, &trail)

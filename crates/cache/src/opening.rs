@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use object::{ByteRange, Extent, ObjectBody, Part, Validator};
 
-use crate::brief::Absent;
+use crate::brief::{Absent, Passes};
 use crate::disk::{SliceAt, WHOLE_FIRST_BYTES};
 use crate::fill::{Arriving, Fill};
 use crate::memory::Entry;
@@ -207,11 +207,13 @@ impl Parts {
         wanted: Part,
         mut found: Box<Found>,
     ) -> SettledAs {
-        let Some((total, arriving)) = keepable(&found) else {
+        if can_be_told(&found) {
+            self.brief.is_kept(place);
+        } else if wanted != Part::Head && keepable(&found).is_none() {
             // A head alone does not tell whether the whole would come at once.
-            if wanted != Part::Head {
-                self.brief.passes(place);
-            }
+            self.brief.passes(place, Passes::of(found.head.length));
+        }
+        let Some((total, arriving)) = keepable(&found) else {
             let handed = cut_to(found, wanted);
             return SettledAs::Passing(wanted, Arc::new(Mutex::new(handed)));
         };
@@ -265,16 +267,26 @@ fn cut_to(mut found: Box<Found>, wanted: Part) -> Option<Box<Found>> {
     Some(found)
 }
 
+/// The length of an object of which copies may lie here.
+fn length_to_keep(found: &Found) -> Option<u64> {
+    let total = found.head.length?;
+    let local_and_large = found.keep == Keep::Memory && total > LARGEST_LOCAL;
+    (found.keep != Keep::Nowhere && !local_and_large).then_some(total)
+}
+
+/// Whether any part of the object may be kept, because another version can be told from it.
+fn can_be_told(found: &Found) -> bool {
+    let strong = matches!(found.head.validator, Some(Validator::Strong(_)));
+    strong && length_to_keep(found).is_some()
+}
+
 /// The length of an object that can be kept, and of the bytes that arrive those that can.
 ///
-/// It must be possible to tell another version from it, or all of it must come at once.
+/// It must be possible to tell another version from it, or all of it must come at once; and not
+/// more than may be read for nothing.
 fn keepable(found: &Found) -> Option<(u64, Option<(ByteRange, ByteRange)>)> {
-    let total = found.head.length?;
-    let strong = matches!(found.head.validator, Some(Validator::Strong(_)));
-    let local_and_large = found.keep == Keep::Memory && total > LARGEST_LOCAL;
-    if found.keep == Keep::Nowhere || local_and_large {
-        return None;
-    }
+    let total = length_to_keep(found)?;
+    let strong = can_be_told(found);
     let range = match found.extent {
         Extent::Bytes(range) => range,
         Extent::None if strong || total == 0 => return Some((total, None)),
@@ -287,10 +299,11 @@ fn keepable(found: &Found) -> Option<(u64, Option<(ByteRange, ByteRange)>)> {
     } else {
         slice_start(range.end)
     };
-    let whole = start == 0 && end == total && total <= LONGEST;
+    let whole = start == 0 && end == total;
     if range.is_empty() {
         return Some((total, None)).filter(|_| total == 0);
     }
     let region = ByteRange { start, end };
-    ((strong || whole) && start < end).then_some((total, Some((range, region))))
+    let is_fit = start < end && end - start <= LONGEST;
+    (is_fit && (strong || whole)).then_some((total, Some((range, region))))
 }

@@ -311,6 +311,38 @@ async fn what_may_not_be_kept_is_asked_for_each_time() {
 }
 
 #[tokio::test]
+async fn what_one_origin_gave_to_nobody_is_kept_as_soon_as_another_one_gives_it() {
+    let fixture = Fixture::new().await;
+    let (small, large) = (noise(3 * PIECE, 12), noise(65 * MIB, 13));
+    let growing = |bytes: &bytes::Bytes| Object {
+        keep: Keep::Nowhere,
+        validator: None,
+        ..Object::of(bytes.clone(), "")
+    };
+    fixture.source.has("small", growing(&small));
+    fixture.source.has("large", growing(&large));
+    for key in ["small", "large"] {
+        let answer = fixture.open(key, Part::Whole).await;
+        assert_eq!(name(&answer), "passing");
+    }
+
+    fixture.source.has("small", Object::of(small.clone(), "a"));
+    let asked = fixture.source.asked().len();
+    let part = Part::Whole;
+    let (one, other) = tokio::join!(fixture.get("small", part), fixture.get("small", part));
+    assert!(one.1.unwrap() == small && other.1.unwrap() == small);
+    assert_eq!(fixture.get("small", part).await.0, Served::Hit);
+    assert_eq!(fixture.source.asked().len(), asked + 1);
+
+    // More than may be read for nobody came at once, so the next one is the first that is kept.
+    fixture.source.has("large", Object::of(large.clone(), "b"));
+    let answer = fixture.open("large", part).await;
+    assert_eq!(name(&answer), "passing");
+    drop(answer);
+    assert!(fixture.get("large", part).await.1.unwrap() == large);
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_goes_on_where_it_broke() {
     let fixture = Fixture::new().await;
     let bytes = noise(3 * MIB, 11);

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::Arc;
+use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use tempfile::TempDir;
 use test_servers::ReservedPort;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::application::{Uploads, delete};
@@ -62,6 +63,8 @@ pub(super) struct Journey {
     truth: Arc<Truth>,
     /// For what tools need.
     room: TempDir,
+    /// What each run of the migration that ended by itself has said.
+    said: Mutex<Vec<String>>,
 }
 
 impl Journey {
@@ -77,6 +80,7 @@ impl Journey {
             random: Random(seed),
             truth: Arc::default(),
             room: tempfile::tempdir().unwrap(),
+            said: Mutex::default(),
         }
     }
 
@@ -220,7 +224,7 @@ impl Journey {
                 sleep(Duration::from_millis(1500)).await;
                 storm.cancel();
             };
-            let (last, ()) = tokio::join!(setup.run(&MIGRATE), passes);
+            let (last, ()) = tokio::join!(self.migrate(setup), passes);
             assert!(last.status.code().is_some(), "{last:?}");
             if self.roads == Roads::UploadsToOld {
                 // There would always be something new.
@@ -245,11 +249,22 @@ impl Journey {
         assert!(outages > 0 && killed > 0 && gone > 0 && came > 0);
     }
 
+    /// One run of the migration, to its end.
+    async fn migrate(&self, setup: &Setup) -> Output {
+        let began = Instant::now();
+        let output = setup.run(&MIGRATE).await;
+        let said = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
+        let said = format!("from {began:?} to {:?}: {said:?}", Instant::now());
+        let mut all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(said);
+        output
+    }
+
     /// Runs the migration as the guides say.
     async fn until_nothing_new(&self, setup: &Setup) -> Value {
         let mut last = Value::Null;
         for _ in 0..MOST_RUNS {
-            let output = setup.run(&MIGRATE).await;
+            let output = self.migrate(setup).await;
             let report: Value = serde_json::from_slice(&output.stdout)
                 .unwrap_or_else(|error| panic!("seed {}: {error}: {output:?}", self.seed));
             if output.status.success() && report["tally"]["new"]["objects"] == 0 {
@@ -368,7 +383,13 @@ impl Journey {
             if self.old.toll().is_some() {
                 let (twice, excused) = read.twice(side, &incidents);
                 println!("{excused} parts were read again from {side:?} after something broke");
-                assert!(twice.is_empty(), "seed {}: {}", self.seed, twice.join("\n"));
+                let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+                let (seed, twice) = (self.seed, twice.join("\n"));
+                assert!(
+                    twice.is_empty(),
+                    "seed {seed}: {twice}\n{}",
+                    said.join("\n")
+                );
             }
             let migrated = read.migrated();
             for (key, bytes) in &migrated {
