@@ -3,6 +3,8 @@
 //! Asks before and after whether the key may be copied at all. Whatever it has stored and could
 //! not verify it takes back, and never what somebody else has put in its place.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::StreamExt;
 use object::{Interruption, ObjectBody, ObjectHead, ObjectKey};
 use origin_resolver::{Failure, Kept, Put, PutError, Reason, Reply, Stored};
@@ -129,6 +131,7 @@ impl Migration {
         if let Some(mark) = item.replaces {
             self.is_still(&item.key, mark).await?;
         }
+        self.is_worth_reading(&item.key).await?;
         let reply = match self.from.fetch(&item.key, item.size_bytes).await {
             Asked::Found(reply) => reply,
             Asked::Missing => return Err(Trouble::Left(Left::Vanished)),
@@ -154,10 +157,13 @@ impl Migration {
             body: self.passing(body),
             if_absent: item.replaces.is_none(),
         };
-        let stored = match self.to.put(put).await {
-            Ok(stored) => stored,
-            Err(error) => return Err(of_put(error)),
-        };
+        let stored = self.to.put(put).await;
+        let in_doubt = matches!(
+            &stored,
+            Err(PutError::Refused(failure) | PutError::Unanswered(failure)) if is_general(failure.reason)
+        );
+        self.target_in_doubt.store(in_doubt, Ordering::Relaxed);
+        let stored = stored.map_err(of_put)?;
         let copy = Copy {
             head,
             stored,
@@ -168,6 +174,18 @@ impl Migration {
             return Err(trouble);
         }
         Ok(copy)
+    }
+
+    /// A target that has just failed is asked first: what it cannot take is not read, and paid, for
+    /// nothing.
+    async fn is_worth_reading(&self, key: &ObjectKey) -> Result<(), Trouble> {
+        if !self.target_in_doubt.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match self.to.head(key).await {
+            Asked::Unknown(failure) => Err(of_failure(&failure)),
+            Asked::Found(_) | Asked::Missing => Ok(()),
+        }
     }
 
     /// A body that is counted.

@@ -4,6 +4,7 @@
 //! first: a copy that only the journal knew would be forgotten by whoever deletes.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use object::ObjectKey;
 use origin_resolver::Bandwidth;
@@ -35,6 +36,8 @@ pub struct Migration {
     pub(crate) progress: Arc<Progress>,
     /// Memory for bodies that a bucket takes only as a whole, in MiB.
     pub(crate) room: Arc<Semaphore>,
+    /// The target has just failed to store something, for a reason that would befall anything.
+    pub(crate) target_in_doubt: Arc<AtomicBool>,
 }
 
 impl Migration {
@@ -49,6 +52,7 @@ impl Migration {
             knowledge,
             progress: Arc::default(),
             room: Arc::new(Semaphore::new(ROOM_MIB as usize)),
+            target_in_doubt: Arc::default(),
         }
     }
 

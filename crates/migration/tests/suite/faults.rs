@@ -173,6 +173,26 @@ async fn an_end_that_goes_down_stops_the_run_and_makes_no_failures_of_what_is_le
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_that_goes_down_costs_no_more_readings_than_there_are_jobs() {
+    let mut fixture = Fixture::new(100);
+    fixture.is_billed = true;
+    fixture.options.jobs = 4;
+    fixture.options.dry_run = true;
+    fixture.report().await;
+    fixture.options.dry_run = false;
+    *fixture.target.down.lock().unwrap() = Some(Reason::Disk);
+    let error = fixture.run().await.unwrap_err();
+    assert!(matches!(error, MigrationError::Stopped { .. }), "{error}");
+    let reads = fixture.source.reads.load(Ordering::Relaxed);
+    assert!((1..=4).contains(&reads), "{reads}");
+    *fixture.target.down.lock().unwrap() = None;
+    let report = fixture.report().await;
+    assert!(report.resumed && report.is_complete());
+    assert_eq!(report.results.copied.objects, 100);
+    assert_eq!(fixture.source.reads.load(Ordering::Relaxed), 100 + reads);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_that_cannot_be_listed_is_said_and_the_listing_goes_on_later() {
     let fixture = Fixture::new(10);
     *fixture.source.down.lock().unwrap() = Some(Reason::Denied);
