@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -23,22 +21,17 @@ use super::phase::{Cut, Phase};
 use super::preamble;
 use super::requests::{Peer, Requests, Service};
 use super::streams::Streams;
+use super::talk::{Manners, Talk};
 use super::watch::Watch;
 use crate::address::shortened;
 use crate::config::Limits;
 
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Nobody uploads: one window of the size every peer starts with is enough.
-const RECEIVE_WINDOW_BYTES: u32 = 65_535;
-/// A peer that vanished is noticed after the interval and the timeout.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Streams that a client may reset before we have looked at them, and that we reset for its
-/// errors: beyond them the connection ends.
-const PENDING_RESETS: usize = 20;
-const OWN_RESETS: usize = 256;
 /// A connection accepted as the server stops may have its request on the way.
 pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
+/// How long nothing comes before a connection rests. To begin anew costs a few allocations, which a
+/// client that asks again at once should not pay; and what thousands hold that come together stays
+/// with the allocator, so it is not long.
+const REST_AFTER: Duration = Duration::from_millis(25);
 /// How long a connection that was told to end may stay without a sign.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -97,14 +90,15 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
             Err(end) => return end,
         },
     };
-    let builder = builder(
-        &shared.limits,
-        Streams {
-            tasks: shared.tasks.clone(),
-            abort: shared.abort.clone(),
-            watch: Arc::clone(&watch),
-        },
-    );
+    let streams = Streams {
+        tasks: shared.tasks.clone(),
+        abort: shared.abort.clone(),
+        watch: Arc::clone(&watch),
+    };
+    let manners = Manners {
+        limits: &shared.limits,
+        streams: &streams,
+    };
     let requests = Requests {
         service,
         peer: Peer {
@@ -116,7 +110,7 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
         stop: shared.stop.clone(),
         clients: shared.clients.clone(),
     };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), requests));
+    let mut talk = Talk::new(socket, requests);
     let mut stopping = pin!(shared.stop.cancelled());
     let mut aborting = pin!(shared.abort.cancelled());
     let mut alarm = pin!(tokio::time::sleep_until(Instant::now()));
@@ -130,7 +124,7 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
             return Poll::Ready(End::Aborted);
         }
         loop {
-            if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(served) = talk.poll(cx, &manners) {
                 if let Err(error) = served {
                     tracing::debug!(client = %shortened(peer.ip()), error, "connection ended early");
                 }
@@ -139,7 +133,7 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
             if stopped_at.is_none() && stopping.as_mut().poll(cx).is_ready() {
                 stopped_at = Some(Instant::now());
             }
-            let step = watch.phase(|phase| next(phase, stopped_at, closing));
+            let step = watch.phase(|phase| next(phase, stopped_at, closing, talk.can_rest()));
             match step {
                 Step::Wait(None) => return Poll::Pending,
                 Step::Wait(Some(until)) => {
@@ -152,8 +146,9 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
                 }
                 Step::Close => {
                     closing = true;
-                    connection.as_mut().graceful_shutdown();
+                    talk.close();
                 }
+                Step::Rest => talk.rest(),
                 Step::Drop(cut) => {
                     tracing::debug!(client = %shortened(peer.ip()), ?cut, "connection cut");
                     if cut == Cut::Slow {
@@ -203,11 +198,13 @@ async fn announced(
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Wait(Option<Instant>),
+    /// Nothing is held for it but its socket.
+    Rest,
     Close,
     Drop(Cut),
 }
 
-fn next(phase: &Phase, stopped_at: Option<Instant>, closing: bool) -> Step {
+fn next(phase: &Phase, stopped_at: Option<Instant>, closing: bool, can_rest: bool) -> Step {
     let now = Instant::now();
     // An idle connection is told before it is dropped.
     let (overdue, mut wake) = match phase.deadline() {
@@ -237,32 +234,12 @@ fn next(phase: &Phase, stopped_at: Option<Instant>, closing: bool) -> Step {
         }
         at_latest(at);
     }
+    if let Some(since) = phase.idle_since().filter(|_| can_rest) {
+        let at = since + REST_AFTER;
+        if at <= now {
+            return Step::Rest;
+        }
+        at_latest(at);
+    }
     Step::Wait(wake)
-}
-
-fn builder(limits: &Limits, streams: Streams) -> auto::Builder<Streams> {
-    let mut builder = auto::Builder::new(streams);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // Who has said all it wants to say may still want to hear; who has gone is noticed when
-        // it is written to.
-        .half_close(true)
-        // It would also run while a connection is idle; the phase does both.
-        .header_read_timeout(None)
-        // More headers than this are answered 431. It bounds what waits to be written too.
-        .max_buf_size(limits.header_bytes);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_per_connection)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_send_buf_size(SEND_BUFFER_BYTES)
-        .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
-        .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(OWN_RESETS);
-    builder
 }

@@ -21,6 +21,8 @@ use super::watch::Watch;
 
 /// Bytes that the kernel holds unsent; more wait in the body's source.
 const UNSENT_BYTES: u32 = 64 * 1024;
+/// How HTTP/2 begins, and no method that is answered (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI";
 /// How long what a client still sends is thrown away, so that it reads our last words. Of a
 /// multiplexed one, which tells us of each piece that it reads, after its last byte.
 const LINGER: Duration = Duration::from_secs(1);
@@ -32,6 +34,14 @@ pub(super) struct Socket {
     stream: Stream,
     watch: Arc<Watch>,
     heads: Heads,
+}
+
+/// What a client begins to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    Http1,
+    /// HTTP/2, or what its first bytes do not tell from it yet.
+    Either,
 }
 
 /// Known when the connection begins, so that plain ones do not pay for the others.
@@ -48,6 +58,39 @@ impl Socket {
     pub(super) fn tls(stream: TlsStream<Wire>) -> Self {
         let watch = Arc::clone(&stream.get_ref().0.watch);
         Self::new(watch, Stream::Tls(Box::new(stream)))
+    }
+
+    /// Ready when it can be told what the client speaks, or when it has gone. Reads nothing.
+    pub(super) fn poll_opening(&self, cx: &mut Context<'_>) -> Poll<Opening> {
+        let wire = match &self.stream {
+            Stream::Plain(wire) => wire,
+            Stream::Tls(tls) => {
+                let agreed = tls.get_ref().1.alpn_protocol();
+                return Poll::Ready(match agreed {
+                    Some(b"http/1.1") => Opening::Http1,
+                    _ => Opening::Either,
+                });
+            }
+        };
+        let mut first = [0; PREFACE.len()];
+        let mut first = ReadBuf::new(&mut first);
+        let seen = ready!(wire.tcp.poll_peek(cx, &mut first)).is_ok();
+        let first = first.filled();
+        let can_be_http2 = seen && !first.is_empty() && PREFACE.starts_with(first);
+        Poll::Ready(if can_be_http2 {
+            Opening::Either
+        } else {
+            Opening::Http1
+        })
+    }
+
+    /// Ready when something came, or the client has gone. Reads nothing.
+    pub(super) fn poll_sign(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let wire = match &self.stream {
+            Stream::Plain(wire) => wire,
+            Stream::Tls(tls) => tls.get_ref().0,
+        };
+        wire.tcp.poll_read_ready(cx).map(drop)
     }
 
     fn new(watch: Arc<Watch>, stream: Stream) -> Self {

@@ -17,6 +17,7 @@ mod preamble;
 mod requests;
 mod rules;
 mod streams;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod watch;

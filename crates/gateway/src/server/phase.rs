@@ -117,6 +117,16 @@ impl Phase {
         (self.requests_in_flight == 0 && !self.pace.is_waiting()).then_some(self.last_sign)
     }
 
+    /// Since when nothing of a request is here; not told of a connection that is shared by several.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        match self.between {
+            Between::Idle(since) if self.requests_in_flight == 0 => {
+                (!self.multiplexed && !self.pace.is_waiting()).then_some(since)
+            }
+            _ => None,
+        }
+    }
+
     /// When the connection is cut if nothing happens, and why.
     pub(super) fn deadline(&self) -> Option<(Instant, Cut)> {
         if self.pace.is_waiting() {

@@ -60,6 +60,7 @@ pub struct Peer {
     pub secure: bool,
 }
 
+#[derive(Clone)]
 pub(super) struct Requests<S> {
     pub(super) service: S,
     pub(super) peer: Peer,

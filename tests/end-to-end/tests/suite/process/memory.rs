@@ -1,10 +1,15 @@
-//! What a download costs in memory, however large it is and however slowly it is read.
+//! What a download costs in memory, however large it is and however slowly it is read; and what a
+//! connection does on which nothing is said.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::harness::{Gateway, Setup, route, web};
+use super::harness::{Gateway, PATIENCE, Setup, route, web};
 use super::raw::{Reader, Zeros};
 
 const MIB: u64 = 1 << 20;
@@ -69,4 +74,46 @@ async fn a_hundred_readers_that_do_not_read_stay_bounded() {
     assert!(most - idle < 64 * MIB, "{} MiB more", (most - idle) / MIB);
     drop(readers);
     assert_eq!(gateway.ask("/film.mp4").await.unwrap().status(), 200);
+}
+
+const RESTING: usize = 3000;
+
+/// Asks for what the gateway holds, and reads the whole answer.
+async fn answered(mut client: TcpStream) -> TcpStream {
+    let request = b"GET /warm.mp4 HTTP/1.1\r\nHost: media.example\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let mut read = Vec::new();
+    while !read.ends_with(&[0; 100]) {
+        let count = timeout(PATIENCE, client.read_buf(&mut read)).await.unwrap();
+        assert_ne!(count.unwrap(), 0, "closed instead of an answer");
+    }
+    assert!(read.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_nothing_is_said_costs_little_and_is_answered_and_closed_as_any() {
+    let origin = Zeros::of(100);
+    let limits = "connections = 4000\nconnections_per_client = 4000";
+    let setup = Setup::new(web("only", &origin.url()) + &route(&["only"])).limits(limits);
+    let gateway = setup.start().await;
+    drop(gateway.ask("/warm.mp4").await.unwrap());
+    let before = gateway.resident_bytes();
+    let asked = stream::iter(0..RESTING).then(async |_| {
+        let client = TcpStream::connect(gateway.media()).await.unwrap();
+        answered(client).await
+    });
+    let clients: Vec<_> = asked.collect().await;
+    let each = gateway.resident_bytes().saturating_sub(before) / RESTING as u64;
+    println!("{each} bytes for each of {RESTING} that say nothing");
+    assert!(each < 8 * 1024, "{each}");
+
+    let clients = stream::iter(clients).map(answered).buffer_unordered(64);
+    let clients: Vec<_> = clients.collect().await;
+    let ended = clients.into_iter().map(async |mut client| {
+        let count = timeout(PATIENCE, client.read(&mut [0; 1])).await.unwrap();
+        assert_eq!(count.unwrap(), 0);
+    });
+    let (_, log) = tokio::join!(join_all(ended), gateway.stopped());
+    assert!(log.contains("\"aborted\":0"), "{log}");
 }
