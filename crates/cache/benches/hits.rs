@@ -114,6 +114,7 @@ impl Stage {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let settings = Settings {
             disk: DiskSettings {
+                rows_bytes: cache::rows_bytes(memory_bytes),
                 directory: directory.path().join("cache"),
                 max_size_bytes: 20_000_000_000,
                 min_free_bytes: Some(0),

@@ -41,7 +41,7 @@ pub use disk::{
     VerifyProgress, purge_offline, sourced, stat, verify,
 };
 pub use held::{Held, Passing, Refused, Served};
-pub use memory::known_bytes;
+pub use memory::{known_bytes, rows_bytes};
 pub use observer::{CacheError, CacheObserver, Evicted, Tier, Unobserved};
 pub use parts::Clock;
 pub use slice::{CHUNK_BYTES, SLICE_BYTES};

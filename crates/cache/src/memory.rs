@@ -36,6 +36,11 @@ pub fn known_bytes(memory_bytes: u64) -> u64 {
     (memory_bytes / 8).max(LEAST_FOR_KNOWN)
 }
 
+/// What is set aside for rows of the index that were read or written lately: as much again.
+pub fn rows_bytes(memory_bytes: u64) -> u64 {
+    known_bytes(memory_bytes)
+}
+
 /// The memory tier.
 pub(crate) struct Memory {
     cache: Cache<Name, Item, Weight>,

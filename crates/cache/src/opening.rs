@@ -116,7 +116,11 @@ impl Parts {
         if !self.disk.is_up() {
             return None;
         }
-        let found = self.disk.find_with_first(&place.space, &place.key).await;
+        let (space, key) = (&place.space, &place.key);
+        let found = match self.disk.find_at_once(space, key) {
+            Some((row, first)) => Some((row, Some(first))),
+            None => self.disk.find_with_first(space, key).await,
+        };
         let (row, first) = found.filter(|(row, _)| !self.brief.is_dropped(row.facts.number))?;
         let total = row.facts.total;
         let version = self.live.adopt(Version::of_row(row, &self.live));

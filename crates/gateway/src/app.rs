@@ -373,6 +373,7 @@ fn cache_settings(config: &config::Cache) -> Settings {
             min_free_bytes: config.min_free_bytes,
             inactive: config.inactive,
             max_files: None,
+            rows_bytes: cache::rows_bytes(config.memory_bytes),
         },
         memory_bytes: config.memory_bytes,
         fill_memory_bytes: config.fill_memory_bytes,

@@ -72,7 +72,7 @@ impl<'t> Batch<'t> {
             desk,
             meta: open(META)?,
             spaces: open(SPACES)?,
-            objects: open(OBJECTS)?,
+            objects: open(OBJECTS)?.noting_changes(),
             slices: open(SLICES)?,
             refs: open(REFS)?,
             by_use: open(BY_USE)?,

@@ -15,6 +15,7 @@ use super::meter::Meter;
 use super::numbers::Numbers;
 use super::pins::Pins;
 use super::purges::Purges;
+use super::recent::Recent;
 use super::touched::Touched;
 use crate::CacheObserver;
 
@@ -22,6 +23,7 @@ use crate::CacheObserver;
 pub(super) struct Common {
     pub(super) directory: PathBuf,
     pub(super) limits: Limits,
+    pub(super) recent: Recent,
     pub(super) inactive: Duration,
     pub(super) observer: Arc<dyn CacheObserver>,
     pub(super) numbers: Numbers,
@@ -72,6 +74,7 @@ impl Common {
     pub(super) fn new(
         directory: PathBuf,
         limits: Limits,
+        rows_bytes: u64,
         inactive: Duration,
         observer: Arc<dyn CacheObserver>,
         closing: CancellationToken,
@@ -79,6 +82,7 @@ impl Common {
         Self {
             directory,
             limits,
+            recent: Recent::new(rows_bytes),
             inactive,
             observer,
             numbers: Numbers::default(),

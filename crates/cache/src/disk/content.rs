@@ -171,7 +171,8 @@ impl Content {
             let _ = self.directory.set(opened);
         }
         let directory = self.directory.get()?.as_fd();
-        let flags = OFlags::RDONLY | OFlags::NOATIME;
+        // A pipe that somebody has put there would be waited for.
+        let flags = OFlags::RDONLY | OFlags::NOATIME | OFlags::NONBLOCK;
         let file = cached(directory, Path::new(&below(sha256)), flags)?;
         Some(OpenSlice(Arc::new(file)))
     }

@@ -120,6 +120,7 @@ impl Generation {
             numbers,
             purges,
         } = opened;
+        common.recent.forget();
         let first = common.numbers.open(numbers.start, numbers.end);
         for (what, number) in purges {
             common.purges.add(&what, recorded(number));
@@ -207,8 +208,26 @@ impl Generation {
     }
 
     pub(super) fn find(&self, common: &Common, space: &str, key: &ObjectKey) -> Option<Row> {
-        let row = self.believe(common, self.index.row(space, key))??;
+        let row = self.index.row_to_note(&common.recent, space, key);
+        let row = self.believe(common, row)??;
         (!common.purges.is_dead(space, key, row.number)).then_some(row)
+    }
+
+    /// The same as [`Self::find_with_first`] where nothing has to be waited for: the row was read
+    /// lately, and the kernel has the bytes in memory. `None` says nothing about the object.
+    pub(super) fn find_at_once(
+        &self,
+        common: &Common,
+        space: &str,
+        key: &ObjectKey,
+    ) -> Option<(Row, FirstBytes)> {
+        let row = self.index.recent_row(&common.recent, space, key)?;
+        if common.purges.is_dead(space, key, row.number) {
+            return None;
+        }
+        let slice = row.slice0.as_ref()?;
+        let (file, chunks) = self.read_at_once(None, slice, 0, first_chunks(slice))?;
+        Some((row, FirstBytes { file, chunks }))
     }
 
     pub(super) fn find_with_first(
@@ -221,11 +240,7 @@ impl Generation {
         let Some(slice) = row.slice0.clone() else {
             return Some((row, None));
         };
-        let count = if slice.length <= WHOLE_FIRST_BYTES {
-            slice.xxh3.len()
-        } else {
-            FIRST_CHUNKS
-        };
+        let count = first_chunks(&slice);
         let at = SliceAt {
             number: row.number,
             n: 0,
@@ -381,6 +396,15 @@ impl Generation {
             coming: Some(coming),
         })));
         Some(slice)
+    }
+}
+
+/// How many chunks of a first slice are read with its row.
+fn first_chunks(slice: &SliceRow) -> usize {
+    if slice.length <= WHOLE_FIRST_BYTES {
+        slice.xxh3.len()
+    } else {
+        FIRST_CHUNKS
     }
 }
 

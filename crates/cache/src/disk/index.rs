@@ -18,6 +18,7 @@ use super::coding::unsealed;
 use super::error::{Broken, Kind};
 use super::facts::{Class, Row, SliceRow};
 use super::meter::Books;
+use super::recent::Recent;
 use super::rows::{decode_row, decode_slice};
 use super::tables::{
     BY_USE, OBJECTS, Place, REFS, SLICES, definition, object_key, read_object_key, read_slice_key,
@@ -137,6 +138,35 @@ impl Index {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .all()
+    }
+
+    /// The row of a key that was read lately; damage is for whoever looks at the index.
+    pub(super) fn recent_row(&self, recent: &Recent, space: &str, key: &ObjectKey) -> Option<Row> {
+        let (number, space) = self.space(space)?;
+        let row = recent.get(&object_key(number, key))?;
+        decode_row(&space, key, &row)
+    }
+
+    /// The row of a key, which is noted for the next time.
+    pub(super) fn row_to_note(
+        &self,
+        recent: &Recent,
+        space: &str,
+        key: &ObjectKey,
+    ) -> Result<Option<Row>, Broken> {
+        let Some((number, space)) = self.space(space) else {
+            return Ok(None);
+        };
+        let at = object_key(number, key);
+        let glance = recent.glance(&at);
+        self.look(|transaction| {
+            let objects = transaction.open_table(definition(OBJECTS))?;
+            get(&objects, OBJECTS, &at, |bytes| {
+                let row = decode_row(&space, key, bytes)?;
+                recent.read(&glance, &at, bytes);
+                Some(row)
+            })
+        })
     }
 
     /// The row of a key.

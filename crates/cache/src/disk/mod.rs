@@ -29,6 +29,7 @@ mod purges;
 mod purging;
 mod queue;
 mod reading;
+mod recent;
 mod rows;
 mod settings;
 mod sheet;
@@ -133,6 +134,7 @@ impl Disk {
             common: Arc::new(Common::new(
                 settings.directory,
                 limits,
+                settings.rows_bytes,
                 settings.inactive,
                 Arc::clone(observer),
                 stop.child_token(),

@@ -119,6 +119,7 @@ fn open(directory: &Path) -> Result<Open, Broken> {
     let common = Common::new(
         directory.to_owned(),
         limits,
+        0,
         Duration::MAX,
         observer,
         closing,

@@ -1,12 +1,19 @@
 //! Bytes of slices: at once where the kernel has them in memory, else on a thread that may wait.
 
 use bytes::Bytes;
+use object::ObjectKey;
 
 use super::Disk;
 use super::content::OpenSlice;
-use super::facts::{SliceAt, SliceRow};
+use super::facts::{FirstBytes, Row, SliceAt, SliceRow};
 
 impl Disk {
+    /// The row of a key and the first bytes of slice 0, where nothing has to be waited for: the row
+    /// was read lately, and the kernel has the bytes in memory. `None` says nothing about the object.
+    pub(crate) fn find_at_once(&self, space: &str, key: &ObjectKey) -> Option<(Row, FirstBytes)> {
+        self.current()?.find_at_once(&self.common, space, key)
+    }
+
     /// Checked bytes of up to `count` chunks, from chunk `first` of a slice. `None` is a miss: a
     /// slice that is damaged or gone has been counted, and is being removed.
     pub(crate) async fn read(

@@ -15,6 +15,8 @@ pub struct DiskSettings {
     pub min_free_bytes: Option<u64>,
     /// What nobody asked for during this long goes. Orphans stay.
     pub inactive: Duration,
+    /// Memory for rows of the index that were read or written lately, in bytes.
+    pub rows_bytes: u64,
     /// The most content files. A twentieth of the file system's inodes is left free in any case.
     pub max_files: Option<u64>,
 }

@@ -1,5 +1,7 @@
 //! One table inside a write transaction, with seals put on and looked at.
 
+use std::sync::Arc;
+
 use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::coding::{sealed, unsealed};
@@ -10,11 +12,16 @@ use crate::{CacheError, CacheObserver};
 /// A key, and its value where that can be believed.
 pub(super) type Entry<T> = (Vec<u8>, Option<T>);
 
+/// A key, and its value from now on, unsealed.
+pub(super) type Changed = (Box<[u8]>, Option<Arc<[u8]>>);
+
 /// A table that is being written.
 pub(super) struct WriteSheet<'t> {
     name: &'static str,
     table: Table<'t, &'static [u8], &'static [u8]>,
     observer: &'t dyn CacheObserver,
+    /// What was put and removed, where somebody wants to know it.
+    changed: Option<Vec<Changed>>,
 }
 
 impl<'t> WriteSheet<'t> {
@@ -27,6 +34,7 @@ impl<'t> WriteSheet<'t> {
             name,
             table: transaction.open_table(definition(name))?,
             observer,
+            changed: None,
         })
     }
 
@@ -46,14 +54,38 @@ impl<'t> WriteSheet<'t> {
         Ok(found)
     }
 
+    /// The same, noting what is changed.
+    pub(super) fn noting_changes(self) -> Self {
+        Self {
+            changed: Some(Vec::new()),
+            ..self
+        }
+    }
+
+    /// What was put and removed.
+    pub(super) fn take_changed(&mut self) -> Vec<Changed> {
+        self.changed
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn note(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if let Some(changed) = &mut self.changed {
+            changed.push((key.into(), value.map(Arc::from)));
+        }
+    }
+
     /// Returns whether there was something.
     pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<bool, Broken> {
+        self.note(key, Some(&value));
         let value = sealed(self.name, key, value);
         Ok(self.table.insert(key, &*value)?.is_some())
     }
 
     /// Returns whether there was something.
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<bool, Broken> {
+        self.note(key, None);
         Ok(self.table.remove(key)?.is_some())
     }
 

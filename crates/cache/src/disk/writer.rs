@@ -172,8 +172,12 @@ impl Writer {
         let coming = std::mem::take(&mut batch.coming);
         self.books = batch.books;
         self.retired = std::mem::take(&mut batch.retired);
+        let rows = batch.objects.take_changed();
         drop(batch);
         transaction.commit()?;
+        for (key, row) in rows {
+            common.recent.changed(key, row);
+        }
 
         common.meter.publish(&self.books);
         drop(coming);

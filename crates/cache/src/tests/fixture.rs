@@ -40,6 +40,7 @@ impl Fixture {
         let clock = Arc::clone(&now);
         let mut settings = Settings {
             disk: DiskSettings {
+                rows_bytes: 1 << 20,
                 directory: directory.path().join("cache"),
                 max_size_bytes: 10_000_000_000,
                 min_free_bytes: Some(0),

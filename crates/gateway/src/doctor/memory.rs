@@ -72,6 +72,10 @@ impl Memory {
                 &[cache::known_bytes(config.cache.memory_bytes)],
             ),
             term(
+                "rows of the index that were read or written lately".to_owned(),
+                &[cache::rows_bytes(config.cache.memory_bytes)],
+            ),
+            term(
                 format!("tombstones: {tombstones} × {TOMBSTONE_BYTES} B"),
                 &[tombstones, TOMBSTONE_BYTES],
             ),
@@ -190,11 +194,11 @@ mod tests {
         assert_eq!(
             bytes,
             [
-                1_000_000, 5_000_000, 41_943_040, 16_777_216, 48, 1_310_720, 4_177_920, 1_638_400,
-                4_000_000, 4_000_000
+                1_000_000, 5_000_000, 41_943_040, 16_777_216, 16_777_216, 48, 1_310_720, 4_177_920,
+                1_638_400, 4_000_000, 4_000_000
             ]
         );
-        assert_eq!(memory.total_bytes, 79_847_344);
+        assert_eq!(memory.total_bytes, 96_624_560);
     }
 
     #[test]

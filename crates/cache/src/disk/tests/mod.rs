@@ -88,6 +88,7 @@ pub(super) struct Used {
 
 pub(super) fn settings(directory: &Path) -> DiskSettings {
     DiskSettings {
+        rows_bytes: 1 << 20,
         directory: directory.to_owned(),
         max_size_bytes: 1024 * MIB,
         min_free_bytes: Some(0),
@@ -147,7 +148,14 @@ impl Used {
 
     /// The bytes of an object of up to a slice, however it is read.
     pub(super) async fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let (row, first) = self.disk.find_with_first(SPACE, &key(name)).await?;
+        let at_once = self.disk.find_at_once(SPACE, &key(name));
+        let found = self.disk.find_with_first(SPACE, &key(name)).await;
+        if let Some((row, first)) = at_once {
+            let (same, bytes) = found.as_ref().expect("it is in the index too");
+            assert_eq!((&row.facts, &row.slice0), (&same.facts, &same.slice0));
+            assert_eq!(bytes.as_ref().unwrap().chunks, first.chunks);
+        }
+        let (row, first) = found?;
         let first = first?;
         let mut bytes = first.chunks.concat();
         let slice = row.slice0.clone().unwrap();

@@ -2,7 +2,7 @@
 
 use object::Validator;
 
-use super::super::facts::{Class, RowChange};
+use super::super::facts::{Class, Purge, RowChange};
 use super::*;
 
 #[tokio::test]
@@ -251,4 +251,36 @@ async fn with_a_clock_that_a_test_has_stopped_nothing_is_given_up() {
         assert_eq!(used.get("a").await.unwrap(), b"one");
         used.close().await;
     }
+}
+
+#[tokio::test]
+async fn what_was_written_or_read_lately_is_found_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let used = Used::on(directory.path()).await;
+    let found = |used: &Used| {
+        let found = used.disk.find_at_once(SPACE, &key("a"));
+        found.map(|(row, first)| (row.checked, first.chunks.concat()))
+    };
+    assert_eq!(found(&used), None);
+    let (facts, _) = used.put("a", b"one").await;
+    assert_eq!(found(&used).unwrap(), (facts.checked, b"one".to_vec()));
+    // Also what was said of it since.
+    let checked = RowChange::Checked {
+        at: facts.checked + 60,
+        source: None,
+        proof: None,
+    };
+    used.disk.update(SPACE, &facts.key, facts.number, checked);
+    assert!(used.disk.flush().await);
+    assert_eq!(found(&used).unwrap().0, facts.checked + 60);
+    used.close().await;
+
+    let used = Used::on(directory.path()).await;
+    assert_eq!(found(&used), None);
+    assert!(used.row("a").await.is_some());
+    assert!(found(&used).is_some());
+    used.put("a", b"another").await;
+    assert_eq!(found(&used).unwrap().1, b"another");
+    drop(used.disk.purge(Purge::Space(SPACE.into())));
+    assert_eq!(found(&used), None);
 }
