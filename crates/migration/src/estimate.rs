@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use origin_resolver::Capacity;
+use origin_resolver::{Capacity, put_held_bytes};
 use serde::Serialize;
 
 use crate::tally::Tally;
@@ -86,35 +86,13 @@ impl Estimate {
     }
 }
 
-/// An object up to this size is stored by one request.
-const SINGLE_BYTES: u64 = 64 * 1024 * 1024;
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-/// Parts are larger where there would be more of them (Amazon S3 User Guide, "Multipart upload
-/// limits").
-const MOST_PARTS: u64 = 10_000;
-
-/// Requests that storing so many bytes in a bucket takes.
-pub(crate) fn put_requests(size_bytes: u64) -> u64 {
-    if size_bytes <= SINGLE_BYTES {
-        1
-    } else {
-        // One begins, one ends.
-        size_bytes.div_ceil(PART_BYTES).min(MOST_PARTS) + 2
-    }
-}
-
 /// Memory for bodies that are held while they are stored, all copies together.
 pub(crate) const ROOM_MIB: u32 = 128;
 const MIB: u64 = 1024 * 1024;
 
-/// How much of it storing so many bytes in a bucket may take: a single request holds the whole
-/// where its checksum is not known before, a large object one part.
+/// How much of it storing so many bytes in a bucket may take.
 pub(crate) fn held_mib(size_bytes: u64) -> u32 {
-    let held = if size_bytes <= SINGLE_BYTES {
-        size_bytes
-    } else {
-        (size_bytes / MOST_PARTS).max(PART_BYTES)
-    };
+    let held = put_held_bytes(size_bytes);
     u32::try_from(held.div_ceil(MIB)).map_or(ROOM_MIB, |mib| mib.min(ROOM_MIB))
 }
 
@@ -228,6 +206,7 @@ impl fmt::Display for Shortfall {
 
 #[cfg(test)]
 mod tests {
+    use origin_resolver::put_requests;
     use proptest::prelude::*;
 
     use super::*;
@@ -308,7 +287,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_size_takes_more_parts_than_a_bucket_allows(size: u64) {
-            prop_assert!(put_requests(size) <= MOST_PARTS + 2);
+            prop_assert!(put_requests(size) <= 10_002);
             prop_assert!(room_bytes(size) >= size);
             prop_assert!(held_mib(size) <= ROOM_MIB);
         }

@@ -43,7 +43,7 @@ pub use names::Names;
 pub use object::{Extent, Part};
 pub use observer::{OriginObserver, SaveCause, Unobserved, VerdictLabel};
 pub use origin::{Access, Answer, Origin, Question, Reply};
-pub use origins::{BuildError, Filesystem, RootReport, build};
+pub use origins::{BuildError, Filesystem, RootReport, build, put_held_bytes, put_requests};
 pub use resolver::{Outcome, Resolution, Resolved, Resolver};
 pub use rest::Rest;
 pub use settings::{

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use object::ObjectKey;
-use origin_resolver::Listed;
+use origin_resolver::{Listed, put_requests};
 
 use crate::difference::{Barred, Recalled, Seen, Step, Written, settle, step};
 use crate::end::Asked;
 use crate::error::MigrationError;
-use crate::estimate::{put_requests, room_bytes};
+use crate::estimate::room_bytes;
 use crate::fingerprint::{Fingerprint, Mark};
 use crate::journal::JournalError;
 use crate::knowledge::Verified;

@@ -25,6 +25,7 @@ mod wire;
 mod xml;
 
 pub use filesystem::{Filesystem, RootReport};
+pub use s3::{put_held_bytes, put_requests};
 
 use std::sync::Arc;
 

@@ -20,6 +20,8 @@ mod raw;
 mod signer;
 mod written;
 
+pub use parts::{put_held_bytes, put_requests};
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 

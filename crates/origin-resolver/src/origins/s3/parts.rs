@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::S3;
 use super::erasing::error_in;
-use super::putting::{CONTENT_MD5, base64, nonsense, not_stored};
+use super::putting::{CONTENT_MD5, SINGLE_BYTES, base64, nonsense, not_stored};
 use super::raw::quoted;
 use super::signer::Signer;
 use super::written::Written;
@@ -37,6 +37,26 @@ fn part_bytes(length: u64) -> u64 {
         .div_ceil(MEBIBYTE)
         .saturating_mul(MEBIBYTE)
         .max(PART_BYTES)
+}
+
+/// How many requests it takes to store an object of so many bytes in a bucket.
+pub fn put_requests(length: u64) -> u64 {
+    if length <= SINGLE_BYTES {
+        1
+    } else {
+        // One begins, one ends.
+        length.div_ceil(part_bytes(length)) + 2
+    }
+}
+
+/// The most bytes of an object of this length that are in memory while it is stored in a bucket: a
+/// single request holds the whole where its checksum is not known before, a longer one a part.
+pub fn put_held_bytes(length: u64) -> u64 {
+    if length <= SINGLE_BYTES {
+        length
+    } else {
+        part_bytes(length)
+    }
 }
 
 impl S3 {
