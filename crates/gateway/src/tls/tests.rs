@@ -38,7 +38,7 @@ pub(crate) fn certificates(identities: &[&Identity]) -> Certificates {
         let pair = files.pair(identity.pem(), identity.key_pem());
         pair::read(&pair, &|key| key.to_owned()).unwrap()
     });
-    Certificates(pairs.collect())
+    Certificates::for_all(pairs.collect())
 }
 
 fn refused(certificate: &str, key: &str) -> Vec<Problem> {
