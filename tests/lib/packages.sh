@@ -12,6 +12,9 @@ install_missing_packages() {
     need_command valgrind valgrind
     need_command sslscan sslscan
     need_command slowhttptest slowhttptest
+    # An ACME authority, and the DNS that it asks.
+    need_command pebble pebble
+    need_command pebble-challtestsrv pebble
     # What looks at the page, and what it writes with.
     need_command chromium chromium fonts-inter fonts-noto-cjk
     need_command chromedriver chromium-driver

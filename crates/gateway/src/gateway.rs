@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::acme;
 use crate::admin::{self, Authority, Operated};
 use crate::app::{App, EndOfTls};
 use crate::clock::unix_now;
@@ -86,7 +87,7 @@ impl Gateway {
     /// # Errors
     /// The state directory, a certificate, an origin's description or a listener is unusable.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let certificates = Certificates::of(&config.server).map_err(StartError::Certificates)?;
+        let certificates = Certificates::of(config).map_err(StartError::Certificates)?;
         let spaces = config.routes.iter().map(|route| &*route.cache_space);
         let state = Arc::new(StateDirectory::open(&config.state.directory, spaces)?);
         warn_of_lost_spaces(&state);
@@ -209,7 +210,13 @@ impl Gateway {
                 control.run(commands, admin_stop.clone()).await;
             }
         };
-        let (drained, _, (), (), (), (), ()) = tokio::join!(
+        let fetch_certificates = async {
+            let tls = live.app().lasting.tls.clone();
+            if let Some(tls) = tls {
+                Box::pin(acme::run(&reloading, &tls.shown, stop.clone())).await;
+            }
+        };
+        let (drained, _, (), (), (), (), (), ()) = tokio::join!(
             serve_media,
             admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
@@ -217,6 +224,7 @@ impl Gateway {
             keep(&live, &state, admin_stop.clone()),
             promotion::run(&live, stop.clone()),
             watched.run(&live, stop.clone()),
+            fetch_certificates,
         );
         close(&live.app(), &state).await;
         drained

@@ -1,6 +1,7 @@
 //! The gateway: configuration, commands, and the listeners that they start.
 
 mod access;
+mod acme;
 mod address;
 mod admin;
 mod answer;

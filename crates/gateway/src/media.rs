@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cache::{Held, Passing, Refused, Served};
 use futures_util::future::Either;
 use futures_util::stream;
@@ -60,9 +61,9 @@ pub(crate) fn serve(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> An
                 }));
             }
         }
-        Ok(Wanted::Challenge(token)) => {
+        Ok(Wanted::Challenge(token, proof)) => {
             return Either::Right(Box::pin(async move {
-                let answered = challenge(&app, &token, &parts.method).await;
+                let answered = challenge(&app, &token, proof, &parts.method).await;
                 reply(&app, peer, &parts, answered, event)
             }));
         }
@@ -76,7 +77,7 @@ pub(crate) fn serve(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> An
 enum Wanted {
     Object(Arc<Route>, ObjectKey),
     /// What was laid for an authority, by its token.
-    Challenge(String),
+    Challenge(String, Option<Bytes>),
     /// Only what may be asked.
     Nothing(http::response::Parts),
 }
@@ -95,11 +96,18 @@ fn examine(
     if parts.method == Method::OPTIONS {
         return Ok(Wanted::Nothing(respond::preflight()));
     }
-    if app.edge.webroot.is_some()
+    if (app.edge.webroot.is_some() || app.lasting.tls.is_some())
         && !peer.secure
         && let Some(token) = asked.path.strip_prefix(CHALLENGES)
     {
-        return Ok(Wanted::Challenge(token.to_owned()));
+        let proof = app
+            .lasting
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.shown.proofs().text(token));
+        if proof.is_some() || app.edge.webroot.is_some() {
+            return Ok(Wanted::Challenge(token.to_owned(), proof));
+        }
     }
     let path = ObjectKey::decode(asked.path).map_err(Refusal::BadKey)?;
     let Some(place) = app.table.find(asked.host.as_deref(), &path) else {
@@ -122,16 +130,22 @@ fn examine(
     Ok(Wanted::Object(Arc::clone(route), key))
 }
 
-/// What another program has laid for an authority that wants to know who answers here.
-async fn challenge(app: &App, token: &str, method: &Method) -> Result<Answer, Refusal> {
-    let Some(webroot) = &app.edge.webroot else {
-        return Err(Refusal::NotFound);
-    };
+/// What was laid, here or by another program, for an authority that wants to know who answers here.
+async fn challenge(
+    app: &App,
+    token: &str,
+    proof: Option<Bytes>,
+    method: &Method,
+) -> Result<Answer, Refusal> {
     let permit = app.permit()?;
-    let text = webroot.answer(token).await.map_err(|none| match none {
-        NoAnswer::Absent => Refusal::NotFound,
-        NoAnswer::Busy => Refusal::TooManyBodies,
-    })?;
+    let text = match (proof, &app.edge.webroot) {
+        (Some(proof), _) => proof,
+        (None, None) => return Err(Refusal::NotFound),
+        (None, Some(webroot)) => webroot.answer(token).await.map_err(|none| match none {
+            NoAnswer::Absent => Refusal::NotFound,
+            NoAnswer::Busy => Refusal::TooManyBodies,
+        })?,
+    };
     let head = respond::challenge(text.len());
     if *method == Method::HEAD {
         return Ok(Answer::without_body(head));

@@ -153,7 +153,7 @@ impl Reloading {
             let loaded = load(&file);
             let certificates = loaded
                 .as_ref()
-                .map(|loaded| Certificates::of(&loaded.config.server));
+                .map(|loaded| Certificates::of(&loaded.config));
             let certificates = certificates.unwrap_or(Ok(None));
             let files = match &loaded {
                 Ok(loaded) => &loaded.config.files,
@@ -191,13 +191,6 @@ impl Reloading {
             mut config,
             mut warnings,
         } = loaded;
-        if !config.not_yet.refused.is_empty() {
-            return Err(Rejected {
-                problems: config.not_yet.refused,
-                warnings,
-                files: config.files,
-            });
-        }
         let running = self.running.load_full();
         let needs_restart = config.taken_over(&running)?;
         let mut changed = config.changes_since(&running);

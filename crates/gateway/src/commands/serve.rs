@@ -23,16 +23,6 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
         Err(exit) => return Ok(exit),
     };
     let config = loaded.config;
-    if !config.not_yet.refused.is_empty() {
-        let file = global.file().display().to_string();
-        report::print_findings(
-            &file,
-            &config.not_yet.refused,
-            &loaded.warnings,
-            global.json,
-        );
-        return Ok(ExitCode::FAILURE);
-    }
     let level = log::start(config.log);
     for Problem {
         path,

@@ -6,7 +6,6 @@
 //! sees figment.
 
 mod admin;
-mod ahead;
 mod cache;
 mod change;
 mod environment;
@@ -35,7 +34,6 @@ use std::path::{Path, PathBuf};
 use origin_resolver::{Kind, OriginSettings};
 
 pub use admin::Admin;
-pub use ahead::NotYet;
 pub use cache::Cache;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
 pub use limits::Limits;
@@ -71,8 +69,6 @@ pub struct Config {
     pub retired: Vec<Box<str>>,
     /// In the order of the file; never empty.
     pub routes: Vec<Route>,
-    /// What it asks for and this version does not do.
-    pub not_yet: NotYet,
     /// The files that hold its secrets.
     pub files: Vec<PathBuf>,
 }
@@ -146,7 +142,7 @@ impl Config {
         let cache = cache::check(raw.cache.unwrap_or_default(), findings);
         let origins = origin::check(raw.origins, findings);
         let routes = route::check(raw.routes, &origins, findings);
-        let mut config = Self {
+        let config = Self {
             log: log::check(&raw.log, findings),
             server,
             admin,
@@ -155,13 +151,11 @@ impl Config {
             origins: origins.usable,
             retired: origins.retired,
             routes,
-            not_yet: NotYet::default(),
             files: Vec::new(),
         };
         config.check_listeners(findings);
         config.check_directories(findings);
         config.check_use_of_origins(&origins.broken, findings);
-        config.not_yet = ahead::look(&config, findings);
         config
     }
 

@@ -48,8 +48,12 @@ struct RawAcme {
     contact: Option<String>,
     /// The authority's directory. Default: Let's Encrypt, production.
     directory: Option<String>,
-    /// How the names are proven. Default `"auto"`.
+    /// How the names are proven. Default `"auto"`: over plain HTTP first, and after a failure the
+    /// other way.
     challenge: Option<RawChallenge>,
+    /// The root certificate, in PEM, of an authority of your own, by which alone its directory is
+    /// believed. Default: the authorities that the system knows.
+    directory_root: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -102,6 +106,8 @@ pub struct Acme {
     pub directory: Url,
     /// How the names are proven.
     pub challenge: Challenge,
+    /// What the directory's own certificate is issued by, where the system does not know it.
+    pub directory_root: Option<PathBuf>,
 }
 
 /// How a name is proven to an authority (RFC 8555 section 8, RFC 8737).
@@ -195,6 +201,17 @@ fn check_acme(raw: RawAcme, findings: &mut Findings) -> Option<Acme> {
         ));
     }
     for (index, domain) in domains.iter().enumerate() {
+        let is_same = |other: &String| other.eq_ignore_ascii_case(domain);
+        if domains[..index].iter().any(is_same) {
+            findings.refuse(
+                Problem::new(
+                    format!("server.tls.acme.domains[{index}]"),
+                    "listed twice",
+                    "remove one of the two",
+                )
+                .with_value(urls::without_secrets(domain)),
+            );
+        }
         if !is_host_name(domain) {
             findings.refuse(
                 Problem::new(
@@ -206,11 +223,7 @@ fn check_acme(raw: RawAcme, findings: &mut Findings) -> Option<Acme> {
             );
         }
     }
-    if let Some(contact) = raw
-        .contact
-        .as_deref()
-        .filter(|text| !text.starts_with("mailto:"))
-    {
+    if let Some(contact) = raw.contact.as_deref().filter(|text| !is_mail(text)) {
         findings.refuse(
             Problem::new(
                 "server.tls.acme.contact",
@@ -236,6 +249,10 @@ fn check_acme(raw: RawAcme, findings: &mut Findings) -> Option<Acme> {
         Some(RawChallenge::Http01) => Challenge::Http01,
         Some(RawChallenge::TlsAlpn01) => Challenge::TlsAlpn01,
     };
+    let directory_root = raw.directory_root.map(PathBuf::from);
+    if let Some(root) = &directory_root {
+        findings.depends_on(root);
+    }
     (findings.problem_count() == before).then(|| Acme {
         domains: domains
             .iter()
@@ -244,7 +261,15 @@ fn check_acme(raw: RawAcme, findings: &mut Findings) -> Option<Acme> {
         contact: raw.contact,
         directory,
         challenge,
+        directory_root,
     })
+}
+
+fn is_mail(text: &str) -> bool {
+    let address = text.strip_prefix("mailto:").unwrap_or_default();
+    let (user, host) = address.split_once('@').unwrap_or_default();
+    // RFC 8555 section 7.3: one address, without header fields.
+    !user.is_empty() && is_host_name(host) && !address.contains([',', '?', ' '])
 }
 
 fn is_host_name(text: &str) -> bool {

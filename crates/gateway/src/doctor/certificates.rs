@@ -1,11 +1,11 @@
 //! The certificates that clients are shown where TLS ends here, and whether they are made for the
 //! hosts of the routes.
 //!
-//! Reads the files as they are now, which may be newer than what a running gateway shows. Files
+//! Orders nothing. Reads the files as they are now, which may be newer than what a running gateway shows. Files
 //! that cannot be used are problems of the configuration, and reported there.
 
 use super::finding::{Check, Finding, Findings, Level};
-use crate::config::{Config, Problem};
+use crate::config::{Challenge, Config, Problem};
 use crate::tls::{Certificate, Certificates};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -15,12 +15,12 @@ const NEAR_DAYS: i64 = 14;
 /// Why the certificates of a configuration cannot be used; empty where they can, or where TLS does
 /// not end here. Blocks.
 pub fn unusable_certificates(config: &Config) -> Vec<Problem> {
-    Certificates::of(&config.server).err().unwrap_or_default()
+    Certificates::of(config).err().unwrap_or_default()
 }
 
 /// Examines them at this time in seconds since 1970. Blocks.
 pub(super) fn examine(config: &Config, now: i64) -> Vec<Finding> {
-    match Certificates::of(&config.server) {
+    match Certificates::of(config) {
         Ok(Some(certificates)) => judge(config, &certificates, now),
         Ok(None) | Err(_) => Vec::new(),
     }
@@ -28,6 +28,26 @@ pub(super) fn examine(config: &Config, now: i64) -> Vec<Finding> {
 
 fn judge(config: &Config, certificates: &Certificates, now: i64) -> Vec<Finding> {
     let mut findings = Findings::about("server.tls");
+    if let Some(acme) = config.acme() {
+        for domain in &acme.domains {
+            if certificates.span_of(domain).is_none() {
+                let way = match acme.challenge {
+                    Challenge::Http01 => "over plain HTTP, by port 80",
+                    Challenge::TlsAlpn01 => "in the TLS handshake, by port 443",
+                    Challenge::Auto => "by port 80, or by port 443 after a failure",
+                };
+                findings.add(
+                    Level::Warning,
+                    Check::Certificate,
+                    format!(
+                        "{domain} has no certificate yet; `serve` orders it from {}, which must reach the gateway by that name {way}",
+                        acme.directory
+                    ),
+                    "let its DNS lead here and these ports be published; nothing was ordered now",
+                );
+            }
+        }
+    }
     for certificate in certificates.iter() {
         let (level, remedy) = standing(certificate, now);
         let days = (certificate.not_after - now).div_euclid(DAY_SECONDS);

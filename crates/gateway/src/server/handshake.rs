@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::{End, FIRST_REQUEST, Shared};
 use super::io::{Socket, Wire};
+use crate::acme::PROTOCOL;
 use crate::address::shortened;
 
 /// Bytes that wait encrypted for a slow reader: two records.
@@ -42,6 +43,8 @@ pub(super) async fn shake_hands(
         shaken = tokio::time::timeout(shared.limits.header_timeout, shaken) => shaken,
     };
     match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        // An authority has seen what it came for.
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(PROTOCOL) => Err(End::Finished),
         Ok(stream) => Ok(Socket::tls(stream)),
         Err(error) => {
             let client = shortened(peer.ip());

@@ -1,4 +1,4 @@
-//! TLS as it ends here: certificates from files, and which of them a client is shown.
+//! TLS as it ends here: certificates from files or from the state directory, and which of them a client is shown.
 //!
 //! Built on rustls with one provider of cryptography (aws-lc-rs, as requests to origins use it).
 //! TLS 1.2 and 1.3 with rustls' own suites, which have forward secrecy and are authenticated;
@@ -28,26 +28,62 @@ pub(crate) use pair::Certificate;
 #[cfg(test)]
 pub(crate) use tests::certificates;
 
-use crate::config::{self, CertificatePair, Problem};
+use crate::acme::{self, Proofs, Store};
+use crate::config::{self, CertificatePair, Config, Problem};
 
 /// What is spoken on top, in the order of preference.
-const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", acme::PROTOCOL];
 /// A certificate that ends sooner than this should have been renewed.
 const NEAR_SECONDS: i64 = 14 * 86_400;
 
-/// Certificates, in the order of the configuration; never empty.
+/// Certificates, in the order of the configuration; empty only where none was fetched yet.
 #[derive(Debug)]
-pub(crate) struct Certificates(Vec<Certificate>);
+pub(crate) struct Certificates {
+    list: Vec<Certificate>,
+    /// Whether a client that asks for another host is shown the first one all the same.
+    for_all: bool,
+}
 
 impl Certificates {
-    /// Reads what the configuration names; `None` where TLS does not end here by files. Blocks.
+    /// Reads what the configuration names, or what was fetched; `None` where TLS does not end here.
+    /// Blocks.
     ///
     /// # Errors
     /// Every file that cannot be used.
-    pub(crate) fn of(server: &config::Server) -> Result<Option<Self>, Vec<Problem>> {
-        match server.tls.as_ref().map(|tls| &tls.certificates) {
+    pub(crate) fn of(config: &Config) -> Result<Option<Self>, Vec<Problem>> {
+        match config.server.tls.as_ref().map(|tls| &tls.certificates) {
             Some(config::Certificates::Files(pairs)) => Self::read(pairs).map(Some),
-            Some(config::Certificates::Acme(_)) | None => Ok(None),
+            Some(config::Certificates::Acme(acme)) => {
+                Ok(Some(Self::fetched(&Store::of(config, acme), &acme.domains)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Those that were fetched. One that is damaged is as good as none: it is fetched anew.
+    fn fetched(store: &Store, domains: &[String]) -> Self {
+        let mut list = Vec::new();
+        for domain in domains {
+            let file = store.certificate(domain);
+            if !file.exists() {
+                continue;
+            }
+            let pair = CertificatePair {
+                certificate: file.clone(),
+                private_key: file,
+            };
+            match pair::read(&pair, &|_| "server.tls.acme".to_owned()) {
+                Ok(certificate) => list.push(certificate),
+                Err(problems) => {
+                    for problem in problems {
+                        tracing::warn!(%problem, "a certificate that was fetched cannot be used");
+                    }
+                }
+            }
+        }
+        Self {
+            list,
+            for_all: false,
         }
     }
 
@@ -64,20 +100,34 @@ impl Certificates {
             }
         }
         if problems.is_empty() {
-            Ok(Self(certificates))
+            Ok(Self::for_all(certificates))
         } else {
             Err(problems)
         }
     }
 
+    fn for_all(list: Vec<Certificate>) -> Self {
+        Self {
+            list,
+            for_all: true,
+        }
+    }
+
+    /// From when and until when this very name has one, in seconds since 1970.
+    pub(crate) fn span_of(&self, domain: &str) -> Option<(u64, u64)> {
+        let held = self.list.iter().find(|one| one.names(domain))?;
+        let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
+        Some((seconds(held.not_before), seconds(held.not_after)))
+    }
+
     /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Certificate> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// Whether a client that asks for this host (lower case) is shown one that is made for it.
     pub(crate) fn cover(&self, host: &str) -> bool {
-        self.0.iter().any(|certificate| certificate.covers(host))
+        self.list.iter().any(|certificate| certificate.covers(host))
     }
 
     /// What clients are shown and were not shown before, a line for each.
@@ -107,55 +157,76 @@ impl Certificates {
             } else {
                 return None;
             };
-            let remedy = "renew it; the files are read again when they change";
+            let remedy = if self.for_all {
+                "renew it; the files are read again when they change"
+            } else {
+                "the gateway renews it; its log says what keeps it from that"
+            };
             let warning = Problem::new(certificate.path.clone(), reason, remedy);
             Some(warning.with_value(certificate.file.display().to_string()))
         };
-        self.0.iter().filter_map(warn).collect()
+        self.list.iter().filter_map(warn).collect()
     }
 
     /// An exact name before a wildcard, and the first certificate for a client that names no host
-    /// or an unknown one. Of several for one name, such as RSA beside ECDSA, the first whose key
+    /// or, where they are from files, an unknown one. Of several for one name, such as RSA beside ECDSA, the first whose key
     /// the client can verify.
-    fn choose(&self, host: Option<&str>, schemes: &[SignatureScheme]) -> &Arc<CertifiedKey> {
+    fn choose(
+        &self,
+        host: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<&Arc<CertifiedKey>> {
         let named = |test: fn(&Certificate, &str) -> bool| {
             let host = host.unwrap_or_default();
             let fits = move |certificate: &&Certificate| test(certificate, host);
-            self.0.iter().filter(fits).collect::<Vec<_>>()
+            self.list.iter().filter(fits).collect::<Vec<_>>()
         };
         let mut candidates = named(Certificate::names);
         if candidates.is_empty() {
             candidates = named(Certificate::covers);
         }
         if candidates.is_empty() {
-            candidates.extend(self.0.first());
+            let is_known = host.is_some() && !self.for_all;
+            candidates.extend(self.list.first().filter(|_| !is_known));
         }
         let verifiable = |certificate: &&&Certificate| {
             let key = &certificate.keyed.key;
             key.choose_scheme(schemes).is_some()
         };
         let chosen = candidates.iter().find(verifiable).or(candidates.first());
-        &chosen.expect("there is a first certificate").keyed
+        chosen.map(|certificate| &certificate.keyed)
     }
 }
 
 /// The certificates of the moment, for those who connect.
 #[derive(Debug)]
-pub(crate) struct Shown(ArcSwap<Certificates>);
+pub(crate) struct Shown {
+    certificates: ArcSwap<Certificates>,
+    /// What is shown to an authority instead.
+    proofs: Arc<Proofs>,
+}
 
 impl Shown {
     pub(crate) fn new(certificates: Certificates) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(certificates)))
+        Arc::new(Self {
+            certificates: ArcSwap::from_pointee(certificates),
+            proofs: Arc::default(),
+        })
+    }
+
+    /// What an authority is shown while a name is proven.
+    pub(crate) fn proofs(&self) -> &Arc<Proofs> {
+        &self.proofs
     }
 
     /// From now on new connections are shown these.
     pub(crate) fn become_these(&self, certificates: Certificates) {
-        self.0.store(Arc::new(certificates));
+        self.certificates.store(Arc::new(certificates));
     }
 
     /// The certificates of the moment.
     pub(crate) fn now(&self) -> Arc<Certificates> {
-        self.0.load_full()
+        self.certificates.load_full()
     }
 
     /// What does handshakes. Sessions are resumed by tickets, whose keys live and change in this
@@ -178,8 +249,14 @@ impl Shown {
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let certificates = self.0.load();
+        let is_challenge = hello
+            .alpn()
+            .is_some_and(|mut protocols| protocols.any(|one| one == acme::PROTOCOL));
+        if is_challenge {
+            return self.proofs.certificate(hello.server_name()?);
+        }
+        let certificates = self.certificates.load();
         let chosen = certificates.choose(hello.server_name(), hello.signature_schemes());
-        Some(Arc::clone(chosen))
+        chosen.map(Arc::clone)
     }
 }

@@ -123,23 +123,6 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_a_warning_of_check_and_a_refusal_of_serve() {
-    let text = format!("{FINE}[server.tls.acme]\ndomains = [\"media.example.com\"]\n");
-    let place = Place::with(&text);
-    let ran = place.run(&["check", "--offline"]);
-    assert_eq!(ran.exit, Some(0));
-    assert_eq!(
-        ran.err.matches("not in this version").count(),
-        1,
-        "{}",
-        ran.err
-    );
-    let ran = place.run(&["serve"]);
-    assert_eq!(ran.exit, Some(1));
-    assert!(ran.err.contains("error: server.tls.acme"), "{}", ran.err);
-}
-
-#[test]
 fn certificates_that_cannot_be_read_are_problems_of_check_and_of_serve() {
     let text = format!("{FINE}[server.tls]\ncertificate = \"a\"\nprivate_key = \"b\"\n");
     let place = Place::with(&text);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gateway::config::{Config, NotYet, schema_json};
+use gateway::config::{Config, schema_json};
 
 use super::fine;
 
@@ -30,7 +30,6 @@ fn every_example_is_fine_and_warns_of_nothing() {
         let text = std::fs::read_to_string(&path).unwrap();
         let loaded = fine(&text);
         assert_eq!(loaded.warnings, [], "{}", path.display());
-        assert_eq!(loaded.config.not_yet, NotYet::default());
         assert!(text.starts_with("#:schema ../schema.json\n"));
         count += 1;
     }
@@ -43,7 +42,6 @@ fn the_file_that_is_delivered_works_as_it_is() {
     assert!(text.starts_with("#:schema ./schema.json\n"));
     let loaded = fine(&text);
     assert_eq!(loaded.warnings, []);
-    assert_eq!(loaded.config.not_yet, NotYet::default());
 }
 
 /// `#key = value` and `#[table]`, without a space, are defaults.
@@ -61,11 +59,7 @@ fn with_defaults_written_out(text: &str) -> String {
 #[test]
 fn the_defaults_that_it_shows_are_the_defaults() {
     let text = read("gateway.toml");
-    let plain = |text: &str| -> Config {
-        let mut config = fine(text).config;
-        config.not_yet = NotYet::default();
-        config
-    };
+    let plain = |text: &str| -> Config { fine(text).config };
     let written_out = with_defaults_written_out(&text);
     assert!(written_out.contains("\nmax_size = "));
     assert_eq!(

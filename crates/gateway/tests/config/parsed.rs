@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway::config::{CacheTier, Deletes, Writing};
+use gateway::config::{CacheTier, Certificates, Challenge, Deletes, Writing};
 use origin_resolver::{Addressing, Canary, Kind, OriginState, ReadAs};
 
 use super::{FINE, fine};
@@ -137,19 +137,38 @@ fn everything_of_the_contract_is_read() {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_said() {
-    let acme = EVERYTHING.replace(
-        "certificate = \"fullchain.pem\"\nprivate_key = \"privkey.pem\"\n\
-         hsts = \"180d\"\n",
-        "[server.tls.acme]\ndomains = [\"s3.example.com\"]\n",
+fn certificates_may_be_fetched_instead_of_named() {
+    let acme = |lines: &str| {
+        EVERYTHING.replace(
+            "certificate = \"fullchain.pem\"\nprivate_key = \"privkey.pem\"\n\
+             hsts = \"180d\"\n",
+            &format!("[server.tls.acme]\n{lines}\n"),
+        )
+    };
+    let fetched = |lines: &str| match fine(&acme(lines)).config.server.tls.unwrap().certificates {
+        Certificates::Acme(acme) => acme,
+        Certificates::Files(_) => panic!("files were not named"),
+    };
+    let least = fetched("domains = [\"S3.example.com\"]");
+    assert_eq!(least.domains, ["s3.example.com"]);
+    assert_eq!(
+        least.directory.host_str(),
+        Some("acme-v02.api.letsencrypt.org")
     );
-    let not_yet = fine(&acme).config.not_yet;
-    assert_eq!(not_yet.refused[0].path, "server.tls.acme");
-    assert!(not_yet.refused[0].place.is_some());
-    assert!(fine(EVERYTHING).config.not_yet.refused.is_empty());
-
-    let nothing = fine(FINE).config.not_yet;
-    assert!(nothing.refused.is_empty());
+    assert_eq!(
+        (least.challenge, least.directory_root),
+        (Challenge::Auto, None)
+    );
+    let most = fetched(
+        "domains = [\"s3.example.com\"]\ncontact = \"mailto:admin@example.com\"\n\
+         directory = \"https://ca.internal/acme/directory\"\nchallenge = \"tls-alpn-01\"\n\
+         directory_root = \"/etc/ssl/own-root.pem\"",
+    );
+    assert_eq!(most.challenge, Challenge::TlsAlpn01);
+    assert_eq!(
+        most.directory_root.unwrap(),
+        std::path::Path::new("/etc/ssl/own-root.pem")
+    );
 }
 
 #[test]

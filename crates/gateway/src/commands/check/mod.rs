@@ -14,15 +14,10 @@ use crate::config::{Config, Loaded, Problem};
 use crate::doctor::{self, Diagnosis, Finding, Memory};
 
 pub(super) async fn run(global: &Global, arguments: CheckArguments) -> anyhow::Result<ExitCode> {
-    let Loaded {
-        config,
-        mut warnings,
-    } = match report::load_or_report(global) {
+    let Loaded { config, warnings } = match report::load_or_report(global) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    // What `serve` would refuse is said here too, without failing a configuration that is right.
-    warnings.extend(config.not_yet.refused.iter().cloned());
     let misskey = match &arguments.misskey_config {
         Some(file) => Some(look_at_misskey(&config, file)?),
         None => None,

@@ -23,6 +23,8 @@ use test_servers::ReservedPort;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub(crate) use super::lines::{directory, route, web};
+
 /// How long a test waits for what never comes; far more than a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -420,9 +422,15 @@ impl Gateway {
 
     /// Returns once the log has this.
     pub(crate) async fn logged(&mut self, what: &str) {
-        let seen = timeout(PATIENCE, self.log.wait_for(|log| log.contains(what))).await;
+        self.logged_times(what, 1).await;
+    }
+
+    /// The same, so many times.
+    pub(crate) async fn logged_times(&mut self, what: &str, times: usize) {
+        let enough = |log: &String| log.matches(what).count() >= times;
+        let seen = timeout(PATIENCE, self.log.wait_for(enough)).await;
         let seen = seen.is_ok_and(|seen| seen.is_ok());
-        assert!(seen, "{what:?} was never logged: {}", self.log());
+        assert!(seen, "{what:?} was not logged {times}×: {}", self.log());
     }
 
     /// The resident memory in bytes.
@@ -473,24 +481,6 @@ pub(crate) fn with_own_etc(script: &str) -> Vec<String> {
         println!("no namespaces here: this test sees the machine's own resolv.conf");
         Vec::new()
     }
-}
-
-/// An `http` origin of this name at this URL, of which nothing is kept.
-pub(crate) fn web(name: &str, url: &str) -> String {
-    format!("[origins.{name}]\nkind = \"http\"\nurl = \"{url}\"\ncache = \"none\"\n")
-}
-
-/// A directory of this name, without a marker, of which nothing is kept.
-pub(crate) fn directory(name: &str, root: &Path) -> String {
-    let root = root.display();
-    format!(
-        "[origins.{name}]\nkind = \"filesystem\"\nroot = \"{root}\"\ncache = \"none\"\nmarker = \"\"\n"
-    )
-}
-
-/// One route for every host, which publishes everything.
-pub(crate) fn route(origins: &[&str]) -> String {
-    format!("[[routes]]\nurl = \"/\"\nkeys = [\"\"]\norigins = {origins:?}\n")
 }
 
 async fn ended(mut command: Command) -> Output {

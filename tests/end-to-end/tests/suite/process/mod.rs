@@ -9,6 +9,7 @@ mod budgets;
 mod commands;
 mod descriptors;
 pub(crate) mod harness;
+mod lines;
 mod memory;
 mod migrating;
 mod patience;

@@ -1,5 +1,6 @@
 //! HTTPS that ends in the gateway: certificates that change, and downloads that go on.
 
+mod acme;
 mod attacks;
 mod plain;
 
