@@ -46,6 +46,7 @@ install_missing_container_packages() {
     need_command docker docker.io
     need_command mmdebstrap mmdebstrap
     need_command strip binutils
+    need_command openssl openssl
     if ! docker compose version >/dev/null 2>&1; then
         need_command docker-compose docker-compose
     fi

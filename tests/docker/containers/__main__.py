@@ -9,11 +9,12 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from . import alone, demo, image
+from . import alone, demo, image, misskey, monitoring
 from .engine import Failed, everything
 from .images import Images
 
-GROUPS = {"image": image, "alone": alone, "demo": demo}
+GROUPS = {"image": image, "alone": alone, "demo": demo, "misskey": misskey,
+          "monitoring": monitoring}
 
 
 def arguments():

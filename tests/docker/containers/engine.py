@@ -25,9 +25,9 @@ def check(holds, otherwise):
         raise Failed(otherwise)
 
 
-def run(*command, fails=False, both=False, quiet_for=300, **more):
+def run(*command, fails=False, both=False, quiet_for=300, given="", **more):
     """What a command prints, with `both` on either stream; `fails`: it must not end with 0."""
-    done = subprocess.run([str(part) for part in command], text=True, stdin=subprocess.DEVNULL,
+    done = subprocess.run([str(part) for part in command], text=True, input=given,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=quiet_for, **more)
     if (done.returncode != 0) != fails:
         said = f"{done.stdout}\n{done.stderr}".strip()[-4000:]

@@ -15,6 +15,9 @@ from .engine import REPOSITORY, RUN, check, docker, inspect, run
 
 # What the gateway's image stands on: authorities, and a client for those who look on.
 SMALL = ("ca-certificates", "curl")
+# What stands in the place of the images that the compose files would fetch.
+MISSKEYS = ("ca-certificates", "curl", "postgresql", "redis-server")
+WATCHERS = ("prometheus", "prometheus-alertmanager")
 
 # Takes the place of cargo: says what it saw, and hands over the program that was compiled already.
 # The stages are the real ones; only the quarter of an hour that they take is not.
@@ -23,6 +26,24 @@ set -e
 lines=$(find crates -name '*.rs' -exec cat {} + | wc -l)
 echo "cargo $* saw $lines lines"
 install -D /program target/release/media-gateway
+"""
+DATABASE = """
+RUN install -d -o postgres /data && ln -s /usr/lib/postgresql/*/bin /postgresql
+USER postgres
+ENV PGDATA=/data PGHOST=/tmp PATH=/postgresql:/usr/bin:/bin
+RUN initdb --username=example-misskey-user --auth-local=trust --auth-host=scram-sha-256 \\
+        --encoding=UTF8 --no-locale >/dev/null \\
+    && echo 'host all all all scram-sha-256' >>/data/pg_hba.conf \\
+    && pg_ctl start --wait --silent --log /tmp/log --options '-k /tmp -c listen_addresses=' \\
+    && createdb --username=example-misskey-user misskey \\
+    && pg_ctl stop --wait --silent
+CMD ["postgres", "-c", "listen_addresses=*", "-k", "/tmp"]
+"""
+WATCHING = """
+RUN install -d -o nobody -g nogroup /prometheus /alertmanager \\
+    && ln -s prometheus-alertmanager /usr/bin/alertmanager
+VOLUME ["/prometheus", "/alertmanager"]
+USER nobody
 """
 COPY = "git ls-files -z --cached --others --exclude-standard | " \
        'tar --null -T - --ignore-failed-read -cf - | tar -xf - -C "$0"'
@@ -56,6 +77,16 @@ class Images:
     def services(self):
         return self._once("services", lambda tag: self._import(
             tag, "services", SMALL, f"--customize-hook=copy-in {weed(self.target)} /usr/bin"))
+
+    def misskeys(self):
+        """Debian's PostgreSQL and Redis; the database is empty, and asks whoever comes for a password."""
+        return self._once("misskeys", lambda tag: self._of(tag, DATABASE, {}, self._once(
+            "misskeys-system", lambda system: self._import(system, "misskeys", MISSKEYS))))
+
+    def watchers(self):
+        """Debian's Prometheus and Alertmanager, as `nobody`, like the images whose places they take."""
+        return self._once("watchers", lambda tag: self._of(tag, WATCHING, {}, self._once(
+            "watchers-system", lambda system: self._import(system, "watchers", WATCHERS))))
 
     def _import(self, tag, kind, packages, *hooks):
         tree = self.target / "tools" / f"containers-{kind}-{suite()}.tar"
