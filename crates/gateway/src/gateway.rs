@@ -23,6 +23,7 @@ use crate::app::{App, EndOfTls};
 use crate::clock::unix_now;
 use crate::config::{Config, Limits, Problem};
 use crate::control::ControlSocket;
+use crate::fleet;
 use crate::live::Live;
 use crate::log::Level;
 use crate::media;
@@ -209,7 +210,7 @@ impl Gateway {
                 control.run(commands, admin_stop.clone()).await;
             }
         };
-        let (drained, _, (), (), (), (), ()) = tokio::join!(
+        let (drained, _, (), (), (), (), (), ()) = tokio::join!(
             serve_media,
             admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
@@ -217,6 +218,7 @@ impl Gateway {
             keep(&live, &state, admin_stop.clone()),
             promotion::run(&live, stop.clone()),
             watched.run(&live, stop.clone()),
+            fleet::run(&live, stop.clone()),
         );
         close(&live.app(), &state).await;
         drained
