@@ -218,7 +218,7 @@ impl Gateway {
             keep(&live, &state, admin_stop.clone()),
             promotion::run(&live, stop.clone()),
             watched.run(&live, stop.clone()),
-            fleet::run(&live, stop.clone()),
+            Box::pin(fleet::run(&live, stop.clone())),
         );
         close(&live.app(), &state).await;
         drained

@@ -221,7 +221,7 @@ impl Link {
     /// # Errors
     /// It does not say.
     pub(crate) async fn nature(&mut self) -> Result<Nature, Unlinked> {
-        let mut command = redis::cmd("INFO");
+        let command = redis::cmd("INFO");
         let text: String = command.query_async(&mut self.connection).await?;
         let of = |name: &str| {
             let mut lines = text.lines();

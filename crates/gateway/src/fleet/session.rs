@@ -202,11 +202,8 @@ impl<'a> Session<'a> {
             }
         }
         if self.news == "$" {
-            self.news = tick
-                .news
-                .first()
-                .map_or("0-0", |entry| &entry.at)
-                .to_owned();
+            let newest = tick.news.first().map_or("0-0", |entry| &entry.at);
+            newest.clone_into(&mut self.news);
             self.set = tick.tombstones;
             return Ok(());
         }

@@ -101,7 +101,10 @@ mod tests {
         let ask =
             |others: &[Member], waited| outcome(Told::Tombstones, "10-0", waited, others, 100_000);
         assert_eq!(ask(&[], 0).unwrap().len(), 1);
-        assert_eq!(FleetPlace::left(&ask(&[here.clone()], 0).unwrap()), 0);
+        assert_eq!(
+            FleetPlace::left(&ask(std::slice::from_ref(&here), 0).unwrap()),
+            0
+        );
         assert_eq!(ask(&[here.clone(), slow.clone()], 2999), None);
         let late = ask(&[here.clone(), slow], 3000).unwrap();
         assert_eq!(FleetPlace::left(&late), 1);

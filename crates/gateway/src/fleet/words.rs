@@ -256,9 +256,9 @@ mod tests {
         for bad in [
             value(""),
             value("2"),
-            value(&format!("{:020}3", NOW)),
+            value(&format!("{NOW:020}3")),
             value(&format!("{:020}2", NOW + AHEAD + 1)),
-            value(&format!("+{:019}2", NOW)),
+            value(&format!("+{NOW:019}2")),
             value(&format!("{:020}2{}", NOW, "x".repeat(MAX_REASON_BYTES + 1))),
             (b"media".to_vec(), good.1.clone()),
             (b"media\0".to_vec(), good.1.clone()),

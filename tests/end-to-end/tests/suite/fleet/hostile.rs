@@ -12,7 +12,7 @@ async fn nonsense_in_redis_is_refused_and_counted_and_removes_no_tombstone() {
     said(&output, 0);
     gateways.pop().unwrap().stopped().await;
     let redis = &three.redis;
-    let long = "for i=1,40 do redis.call('HSET', KEYS[1], 'x'..i, string.rep('a', 5000000)) end";
+    let long = "for i=1,40 do redis.call('HSET', KEYS[1], 'x'..i, string.rep('a', 200000)) end";
     redis.cli(&["EVAL", long, "1", TOMBSTONES]);
     let far = "99999999999999999999";
     redis.cli(&["HSET", TOMBSTONES, "media", &format!("{far}2")]);
@@ -29,7 +29,7 @@ async fn nonsense_in_redis_is_refused_and_counted_and_removes_no_tombstone() {
         "[\"all\"]",
     ]);
     redis.cli(&["XADD", "media-gateway:news", "*", "q", "w"]);
-    let long = "redis.call('XADD', KEYS[1], '*', 'm', string.rep('a', 50000000))";
+    let long = "redis.call('XADD', KEYS[1], '*', 'm', string.rep('a', 5000000))";
     redis.cli(&["EVAL", long, "1", "media-gateway:news"]);
     // It reads the whole set.
     gateways.push(three.setups[2].start().await);
@@ -40,7 +40,7 @@ async fn nonsense_in_redis_is_refused_and_counted_and_removes_no_tombstone() {
         .await;
         assert_eq!(status(gateway, "a.mp4").await, 410);
         let resident = gateway.resident_bytes();
-        assert!(resident < 300_000_000, "{resident}");
+        assert!(resident < 200_000_000, "{resident}");
     }
     let removed = "redis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], 'b', 'c')";
     redis.cli(&["EVAL", removed, "1", TOMBSTONES]);
@@ -62,7 +62,7 @@ async fn keys_of_another_kind_are_said_and_the_fleet_goes_on_when_they_are_gone(
     let mut gateways = three.start().await;
     let redis = &three.redis;
     redis.cli(&["SET", TOMBSTONES, "something else"]);
-    gateways[0].logged("WRONGTYPE").await;
+    gateways[0].logged("the fleet cannot be reached").await;
     assert_eq!(status(&gateways[0], "a.mp4").await, 200);
     let output = three.setups[0].run(&["tombstone", "add", "a.mp4"]).await;
     said(&output, 1);
