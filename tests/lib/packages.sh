@@ -15,6 +15,10 @@ install_missing_packages() {
     # An ACME authority, and the DNS that it asks.
     need_command pebble pebble
     need_command pebble-challtestsrv pebble
+    # What gateways of a fleet tell each other by, and what stands before them.
+    need_command redis-server redis-server
+    need_command redis-cli redis-tools
+    need_command haproxy haproxy
     # What looks at the page, and what it writes with.
     need_command chromium chromium fonts-inter fonts-noto-cjk
     need_command chromedriver chromium-driver

@@ -25,6 +25,7 @@ use crate::access::Access;
 use crate::clock::unix_now;
 use crate::config::{self, Config};
 use crate::edge::Edge;
+use crate::fleet::Fleet;
 use crate::http::respond::Refusal;
 use crate::lending::Allowances;
 use crate::located::Located;
@@ -76,6 +77,8 @@ pub(crate) type RepairedTypes = quick_cache::sync::Cache<u64, HeaderValue>;
 pub(crate) struct Lasting {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) keeping: Option<Keeping>,
+    /// The other gateways that are told what is gone.
+    pub(crate) fleet: Option<Arc<Fleet>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) names: Names,
     pub(crate) book: Option<Arc<Book>>,
@@ -160,8 +163,12 @@ impl App {
         let origins = guard_origins(config, &names, tasks, |name| {
             metrics.origin(name, allowances.get(name).cloned())
         })?;
+        let fleet = keeping.as_ref().zip(config.fleet.clone());
+        let fleet = fleet
+            .map(|(keeping, fleet)| Fleet::new(fleet, Arc::clone(&keeping.state), metrics.fleet()));
         let lasting = Lasting {
             metrics: Arc::new(metrics),
+            fleet,
             keeping,
             tasks: tasks.clone(),
             names,

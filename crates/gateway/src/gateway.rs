@@ -24,6 +24,7 @@ use crate::app::{App, EndOfTls};
 use crate::clock::unix_now;
 use crate::config::{Config, Limits, Problem};
 use crate::control::ControlSocket;
+use crate::fleet;
 use crate::live::Live;
 use crate::log::Level;
 use crate::media;
@@ -216,7 +217,7 @@ impl Gateway {
                 Box::pin(acme::run(&reloading, &tls.shown, stop.clone())).await;
             }
         };
-        let (drained, _, (), (), (), (), (), ()) = tokio::join!(
+        let (drained, _, (), (), (), (), (), (), ()) = tokio::join!(
             serve_media,
             admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
@@ -225,6 +226,7 @@ impl Gateway {
             promotion::run(&live, stop.clone()),
             watched.run(&live, stop.clone()),
             fetch_certificates,
+            Box::pin(fleet::run(&live, stop.clone())),
         );
         close(&live.app(), &state).await;
         drained

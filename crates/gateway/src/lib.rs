@@ -20,6 +20,7 @@ mod egress;
 mod erasing;
 mod event;
 mod explain;
+mod fleet;
 pub mod gateway;
 pub mod http;
 mod lending;

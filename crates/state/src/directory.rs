@@ -15,7 +15,7 @@ use object::ObjectKey;
 
 use crate::ledger::{self, Ledger, Pace};
 use crate::tombstones::{self, TombstoneError, Tombstones};
-use crate::{Egress, canaries, egress, exchange, files, places};
+use crate::{Egress, FleetNotes, canaries, egress, exchange, files, fleet, places};
 
 const LOCK: &str = "lock";
 const PROBE: &str = "writable";
@@ -120,6 +120,19 @@ impl StateDirectory {
         canaries::read_canaries(&self.path)
     }
 
+    /// What this gateway remembers of its fleet; `None` where it has never been in one.
+    pub fn fleet(&self) -> Option<FleetNotes> {
+        fleet::read(&self.path)
+    }
+
+    /// Keeps what this gateway remembers of its fleet.
+    ///
+    /// # Errors
+    /// It could not be written; the old file is still there.
+    pub fn keep_fleet(&self, notes: &FleetNotes) -> io::Result<()> {
+        fleet::keep(&self.path, notes)
+    }
+
     /// Keeps the canaries.
     ///
     /// # Errors
@@ -184,7 +197,13 @@ pub(crate) fn hold(path: &Path) -> Result<Held, StateError> {
         }
     }
     // What an earlier process had not finished to write.
-    let kept = [tombstones::FILE, canaries::FILE, egress::FILE, places::FILE];
+    let kept = [
+        tombstones::FILE,
+        canaries::FILE,
+        egress::FILE,
+        fleet::FILE,
+        places::FILE,
+    ];
     for name in kept.into_iter().chain([exchange::SPOOL, PROBE]) {
         let _ = fs::remove_file(files::successor(path, name));
     }

@@ -9,6 +9,7 @@ mod directory;
 mod egress;
 mod exchange;
 mod files;
+mod fleet;
 mod ledger;
 mod places;
 mod tombstones;
@@ -17,11 +18,12 @@ pub use canaries::read_canaries;
 pub use directory::{StateDirectory, StateError, control_socket};
 pub use egress::Egress;
 pub use exchange::{Counts, ExportError, Exported, ImportError, Imported, Taken, export, import};
+pub use fleet::{FleetNotes, OwnPurge};
 pub use ledger::{
     By, Entry, Ledger, LedgerCounts, LedgerDown, LedgerRows, MAX_SAVED_KEYS, Save, SaveReason,
     SaveRows, SaveTotals, Withdrawn,
 };
 pub use tombstones::{
-    Added, Listing, MAX_REASON_BYTES, MAX_SCOPE_BYTES, Scope, Tombstone, TombstoneError,
+    Action, Added, Listing, MAX_REASON_BYTES, MAX_SCOPE_BYTES, Scope, Tombstone, TombstoneError,
     Tombstones, list_tombstones,
 };

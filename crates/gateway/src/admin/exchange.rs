@@ -117,6 +117,9 @@ pub(super) async fn import(State(admin): State<Admin>, body: Body) -> Response {
     // Also where it stopped in the middle.
     keeping.cache.cut(|space, key| app.is_gone(space, key));
     app.restore_canaries(keeping.state.canaries());
+    if let Some(fleet) = &app.lasting.fleet {
+        fleet.compare();
+    }
     match imported {
         Ok(imported) => {
             tracing::info!(

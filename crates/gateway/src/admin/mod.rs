@@ -39,7 +39,7 @@ pub(crate) use authority::{Authority, NotAdmitted, Token};
 pub(crate) use keeping::{CacheReport, VerifyReport};
 pub(crate) use purge::{PurgeReport, PurgeRequest, drop_copies};
 pub(crate) use tombstones::{
-    TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, bury, rows,
+    TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, bury, record, rows,
 };
 pub(crate) use withdrawn::withdrawn_page;
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::app::App;
+use crate::fleet::FleetPlace;
 use crate::targets::{NoTarget, Otherwise, prefixes, targets};
 
 /// What is to be dropped. At least one of the three.
@@ -38,6 +39,9 @@ pub(crate) struct PurgeReport {
     /// Whether it is written down. Not so while the disk cannot be used: a restart may then find
     /// what lies there.
     pub(crate) durable: bool,
+    /// What became of it at the other gateways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fleet: Vec<FleetPlace>,
 }
 
 impl From<Purged> for PurgeReport {
@@ -46,6 +50,7 @@ impl From<Purged> for PurgeReport {
             objects: purged.versions,
             bytes: purged.bytes,
             durable: purged.durable,
+            fleet: Vec::new(),
         }
     }
 }
@@ -95,13 +100,16 @@ pub(super) async fn purge(
     Json(drop_copies(&admin.app, &what).await).into_response()
 }
 
-/// Drops these copies, and says so in the log.
+/// Drops these copies, has the other gateways do it, and says so in the log.
 pub(crate) async fn drop_copies(app: &App, what: &[Purge]) -> PurgeReport {
     let purged = match &app.keeping {
         Some(keeping) => keeping.cache.purge_all(what).await,
         None => Purged::NOTHING,
     };
-    let report = PurgeReport::from(purged);
+    let mut report = PurgeReport::from(purged);
     tracing::info!(objects = report.objects, bytes = report.bytes, "purged");
+    if let Some(fleet) = &app.lasting.fleet {
+        report.fleet = fleet.purged(what).await;
+    }
     report
 }

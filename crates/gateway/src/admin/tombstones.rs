@@ -11,11 +11,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use object::ObjectKey;
 use serde::{Deserialize, Serialize};
-use state::{MAX_REASON_BYTES, TombstoneError, Tombstones, list_tombstones};
+use state::{Action, MAX_REASON_BYTES, StateDirectory, TombstoneError, list_tombstones};
 
 use super::Admin;
 use crate::app::{App, Keeping};
 use crate::erasing::{Erasure, erase_at_origins, erase_copies, publishing};
+use crate::fleet::FleetPlace;
 use crate::routes::is_published;
 use crate::targets::{Otherwise, Target, targets};
 
@@ -40,6 +41,9 @@ pub(crate) struct TombstoneRequest {
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct TombstoneReport {
     pub(crate) places: Vec<TombstonePlace>,
+    /// What became of it at the other gateways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fleet: Vec<FleetPlace>,
 }
 
 /// One key in one cache space.
@@ -132,6 +136,7 @@ impl TombstoneReport {
         };
         Self {
             places: places.iter().map(place).collect(),
+            fleet: Vec::new(),
         }
     }
 
@@ -149,6 +154,12 @@ impl TombstoneReport {
             place.erasures = erasures;
         }
         report
+    }
+
+    /// The same with what became of it at the other gateways.
+    pub(crate) fn told(mut self, fleet: Vec<FleetPlace>) -> Self {
+        self.fleet = fleet;
+        self
     }
 
     /// How many places still have something.
@@ -189,18 +200,20 @@ impl IntoResponse for Unburied {
     }
 }
 
-/// Lets keys stay gone, durably, and drops their copies. Erases nothing.
+/// Lets keys stay gone, durably, and drops their copies, here and at the other gateways. Erases
+/// nothing.
 ///
 /// # Errors
 /// Nothing was changed.
-pub(crate) async fn bury(admin: &Admin, request: TombstoneRequest) -> Result<Places, Unburied> {
-    let (places, keeping) = change(admin, request, |tombstones, keys, reason| {
-        tombstones.add(keys, reason).map(drop)
-    })
-    .await?;
+pub(crate) async fn bury(
+    admin: &Admin,
+    request: TombstoneRequest,
+) -> Result<(Places, Vec<FleetPlace>), Unburied> {
+    let (places, keeping, news) = change(admin, request, true).await?;
     keeping.cache.erase(&places).await;
     tracing::info!(places = places.len(), "tombstones added");
-    Ok(places)
+    let fleet = tell(admin, news).await;
+    Ok((places, fleet))
 }
 
 pub(super) async fn add(
@@ -209,22 +222,21 @@ pub(super) async fn add(
 ) -> Response {
     if !request.erase {
         return match bury(&admin, request).await {
-            Ok(places) => Json(TombstoneReport::of(&places, "gone")).into_response(),
+            Ok((places, fleet)) => {
+                Json(TombstoneReport::of(&places, "gone").told(fleet)).into_response()
+            }
             Err(refusal) => refusal.into_response(),
         };
     }
-    match change(&admin, request, |tombstones, keys, reason| {
-        tombstones.add(keys, reason).map(drop)
-    })
-    .await
-    {
-        Ok((places, keeping)) => {
+    match change(&admin, request, true).await {
+        Ok((places, keeping, news)) => {
             let copies = Erasure::of_cache(erase_copies(&keeping.cache, &places).await);
             let copies = vec![copies; places.len()];
+            let fleet = tell(&admin, news).await;
             let report = TombstoneReport::erased(&admin.app, &places, copies).await;
             let (places, left) = (places.len(), report.left());
             tracing::info!(places, left, "tombstones added, and objects erased");
-            Json(report).into_response()
+            Json(report.told(fleet)).into_response()
         }
         Err(refusal) => refusal.into_response(),
     }
@@ -238,16 +250,21 @@ pub(super) async fn remove(
         let refusal = "what is erased cannot be brought back: erase goes with PUT\n";
         return (StatusCode::BAD_REQUEST, refusal).into_response();
     }
-    match change(&admin, request, |tombstones, keys, reason| {
-        tombstones.remove(keys, reason).map(drop)
-    })
-    .await
-    {
-        Ok((places, _)) => {
+    match change(&admin, request, false).await {
+        Ok((places, _, news)) => {
             tracing::info!(places = places.len(), "tombstones removed");
-            Json(TombstoneReport::of(&places, "open")).into_response()
+            let fleet = tell(&admin, news).await;
+            Json(TombstoneReport::of(&places, "open").told(fleet)).into_response()
         }
         Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Has the other gateways do what was done here.
+async fn tell(admin: &Admin, news: Vec<Action>) -> Vec<FleetPlace> {
+    match &admin.app.lasting.fleet {
+        Some(fleet) => fleet.buried(news).await,
+        None => Vec::new(),
     }
 }
 
@@ -291,20 +308,44 @@ pub(crate) fn borrowed(places: &[(Arc<str>, ObjectKey)]) -> Vec<(&str, &[u8])> {
 /// Keys, each in a cache space.
 pub(crate) type Places = Vec<(Arc<str>, ObjectKey)>;
 
-/// Does it for all places of a request, durably.
+/// Does it for all places of a request, durably, and returns what other gateways have to be told.
 async fn change(
     admin: &Admin,
     request: TombstoneRequest,
-    how: impl FnOnce(&Tombstones, &[(&str, &[u8])], &str) -> Result<(), TombstoneError> + Send + 'static,
-) -> Result<(Places, &Keeping), Unburied> {
+    adds: bool,
+) -> Result<(Places, &Keeping, Vec<Action>), Unburied> {
     let places = request.places(&admin.app).map_err(Unburied::Asked)?;
     let keeping = admin.app.keeping.as_ref().ok_or(Unburied::Stateless)?;
     let (state, reason) = (Arc::clone(&keeping.state), request.reason);
+    let in_fleet = admin.app.lasting.fleet.is_some();
     let durable = places.clone();
-    on_disk(move || how(state.tombstones(), &borrowed(&durable), &reason))
+    let news = on_disk(move || record(&state, in_fleet, adds, &borrowed(&durable), &reason))
         .await
         .inspect_err(|error| tracing::error!(%error, "tombstones"))?;
-    Ok((places, keeping))
+    Ok((places, keeping, news))
+}
+
+/// Writes down what is done to keys, and returns what other gateways have to be told. Blocks.
+///
+/// # Errors
+/// Nothing was recorded.
+pub(crate) fn record(
+    state: &StateDirectory,
+    in_fleet: bool,
+    adds: bool,
+    keys: &[(&str, &[u8])],
+    reason: &str,
+) -> Result<Vec<Action>, TombstoneError> {
+    let tombstones = state.tombstones();
+    if in_fleet {
+        return tombstones.act(adds, keys, reason);
+    }
+    if adds {
+        tombstones.add(keys, reason)?;
+    } else {
+        tombstones.remove(keys, reason)?;
+    }
+    Ok(Vec::new())
 }
 
 /// The state directory blocks.

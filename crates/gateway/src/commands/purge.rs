@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
-use cache::Purged;
+use cache::{Purge, Purged};
 use http::Method;
+use state::StateDirectory;
 
 use super::cli::{Global, PurgeArguments};
-use super::report::{self, complain, print_json, say};
+use super::report::{self, complain, print_json, printable, say};
 use crate::admin::{PurgeReport, PurgeRequest};
 use crate::app::App;
 use crate::config::Config;
 use crate::control::{CallError, call};
+use crate::fleet::{FleetPlace, note_purges};
 
 pub(super) async fn run(global: &Global, arguments: PurgeArguments) -> anyhow::Result<ExitCode> {
     let config = match report::load_or_report(global) {
@@ -41,6 +43,7 @@ pub(super) async fn run(global: &Global, arguments: PurgeArguments) -> anyhow::R
         objects,
         bytes,
         durable,
+        ref fleet,
     } = purged;
     if global.json {
         print_json(&purged);
@@ -50,9 +53,19 @@ pub(super) async fn run(global: &Global, arguments: PurgeArguments) -> anyhow::R
         say(&format!(
             "{objects} {plural} dropped, {bytes} bytes on disk ({size})"
         ));
+        for place in fleet {
+            say(&printable(&place.line()));
+        }
+    }
+    let untold = FleetPlace::left(fleet);
+    if untold > 0 {
+        complain("not every gateway has done it; each does it as soon as it reaches Redis");
+    }
+    if durable && untold == 0 {
+        return Ok(ExitCode::SUCCESS);
     }
     if durable {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitCode::FAILURE);
     }
     complain(
         "warning: the cache's disk cannot be used at the moment, so this is not written down; purge again when it can, or empty the cache directory",
@@ -65,12 +78,31 @@ async fn offline(config: &Config, request: &PurgeRequest) -> anyhow::Result<Purg
     let app = App::for_looking(config)?;
     let purges = request.purges(&app).map_err(anyhow::Error::msg)?;
     let directory = config.cache.directory.clone();
+    if config.fleet.is_some() {
+        note_for_fleet(config, &app, &purges)?;
+    }
+    let fleet: Vec<_> = config
+        .fleet
+        .iter()
+        .map(|_| FleetPlace::not_running())
+        .collect();
     let work = tokio::task::spawn_blocking(move || {
         let mut all = Purged::NOTHING;
         for what in &purges {
             all.add(cache::purge_offline(&directory, what)?);
         }
-        anyhow::Ok(all.into())
+        anyhow::Ok(PurgeReport {
+            fleet,
+            ..all.into()
+        })
     });
     work.await?
+}
+
+/// Notes it in the state directory, so that the gateway tells the others when it starts.
+fn note_for_fleet(config: &Config, app: &App, purges: &[Purge]) -> anyhow::Result<()> {
+    let spaces = app.routes.iter().map(|route| &*route.space);
+    let state = StateDirectory::open(&config.state.directory, spaces)?;
+    note_purges(&state, purges)?;
+    Ok(())
 }

@@ -12,11 +12,12 @@ use state::StateDirectory;
 
 use super::cli::{Global, TombstoneCommand, TombstoneRemove};
 use super::report::{self, complain, print_json, printable, say};
-use crate::admin::{TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, rows};
+use crate::admin::{TombstoneReport, TombstoneRequest, TombstoneRow, borrowed, record, rows};
 use crate::app::App;
 use crate::config::Config;
 use crate::control::{CallError, call};
 use crate::erasing::{Erasure, Fate};
+use crate::fleet::FleetPlace;
 
 const PATH: &str = "/api/tombstones";
 
@@ -80,9 +81,17 @@ async fn change(
                 say(&format!("  {place}: {}", printable(&fate.to_string())));
             }
         }
+        for place in &done.fleet {
+            say(&printable(&place.line()));
+        }
+    }
+    let untold = FleetPlace::left(&done.fleet);
+    if untold > 0 {
+        complain("not every gateway has done it; each does it as soon as it reaches Redis");
     }
     match done.left() {
-        0 => return Ok(ExitCode::SUCCESS),
+        0 if untold == 0 => return Ok(ExitCode::SUCCESS),
+        0 => {}
         1 => complain("1 place is left; once it can be erased, give the same command again"),
         some => complain(&format!(
             "{some} places are left; once they can be erased, give the same command again"
@@ -129,26 +138,27 @@ async fn offline(
         config.state.directory.clone(),
         config.cache.directory.clone(),
     );
+    let in_fleet = config.fleet.is_some();
+    let fleet: Vec<_> = in_fleet.then(FleetPlace::not_running).into_iter().collect();
     if !adds {
         let work = tokio::task::spawn_blocking(move || {
             let state = StateDirectory::open(&state, spaces)?;
-            let tombstones = state.tombstones();
-            tombstones.remove(&borrowed(&places), &request.reason)?;
-            anyhow::Ok(TombstoneReport::of(&places, "open"))
+            record(&state, in_fleet, false, &borrowed(&places), &request.reason)?;
+            anyhow::Ok(TombstoneReport::of(&places, "open").told(fleet))
         });
         return work.await?;
     }
     let work = tokio::task::spawn_blocking(move || {
         let state = StateDirectory::open(&state, spaces)?;
-        let tombstones = state.tombstones();
-        tombstones.add(&borrowed(&places), &request.reason)?;
+        record(&state, in_fleet, true, &borrowed(&places), &request.reason)?;
         let copies = drop_copies(&cache, &places);
         anyhow::Ok((places, copies, state.canaries()))
     });
     let (places, copies, canaries) = work.await??;
     if erases {
         app.restore_canaries(canaries);
-        return Ok(TombstoneReport::erased(&app, &places, copies).await);
+        let report = TombstoneReport::erased(&app, &places, copies).await;
+        return Ok(report.told(fleet));
     }
     for copy in copies.iter().filter(|copy| copy.is_left()) {
         // Nothing is answered with it any more; it only takes room.
@@ -157,7 +167,7 @@ async fn offline(
             copy.fate
         ));
     }
-    Ok(TombstoneReport::of(&places, "gone"))
+    Ok(TombstoneReport::of(&places, "gone").told(fleet))
 }
 
 /// What became of the copies of each.

@@ -40,6 +40,7 @@ impl Config {
             cache.missing => "cache.missing",
             cache.required => "cache.required",
             log.format => "log.format",
+            fleet => "fleet",
         );
         self.keep_tls(running, &mut kept);
         let mut findings = Findings::default();

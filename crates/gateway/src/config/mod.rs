@@ -10,6 +10,7 @@ mod cache;
 mod change;
 mod environment;
 mod findings;
+mod fleet;
 mod limits;
 mod load;
 mod log;
@@ -36,6 +37,7 @@ use origin_resolver::{Kind, OriginSettings};
 pub use admin::Admin;
 pub use cache::Cache;
 pub use environment::PREFIX as ENVIRONMENT_PREFIX;
+pub use fleet::Fleet;
 pub use limits::Limits;
 pub use log::{AccessForm, AccessLog, ClientAddresses, Log, LogFormat, LogLevel};
 pub use origin::{CacheTier, Origin, Writing};
@@ -61,6 +63,8 @@ pub struct Config {
     pub state: State,
     /// Copies of what was served.
     pub cache: Cache,
+    /// Other gateways that are to know the same of what is gone.
+    pub fleet: Option<Fleet>,
     /// What is logged, and how.
     pub log: Log,
     /// Every origin that is not retired, sorted by name.
@@ -140,6 +144,7 @@ impl Config {
         let admin = admin::check(raw.admin, findings);
         let state = state::check(raw.state, findings);
         let cache = cache::check(raw.cache.unwrap_or_default(), findings);
+        let fleet = fleet::check(raw.fleet, findings);
         let origins = origin::check(raw.origins, findings);
         let routes = route::check(raw.routes, &origins, findings);
         let config = Self {
@@ -148,6 +153,7 @@ impl Config {
             admin,
             state,
             cache,
+            fleet,
             origins: origins.usable,
             retired: origins.retired,
             routes,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::admin::RawAdmin;
 use super::cache::RawCache;
+use super::fleet::RawFleet;
 use super::log::RawLog;
 use super::origin::RawOrigin;
 use super::route::RawRoute;
@@ -31,6 +32,8 @@ pub(super) struct Raw {
     pub(super) state: RawState,
     /// Copies of what was served, in memory and on disk.
     pub(super) cache: Option<RawCache>,
+    /// Other gateways that are to know the same of what is gone. Default: none.
+    pub(super) fleet: Option<RawFleet>,
     /// What is logged, and how.
     #[serde(default)]
     pub(super) log: RawLog,

@@ -5,6 +5,7 @@
 //! | `ask`, `facts` | what an origin is asked, and what it said |
 //! | `judge` | what that means; pure |
 //! | `hosts`, `places`, `memory` | the routes' names, the state directory, the memory sum |
+//! | `fleet` | the Redis by which gateways tell each other |
 //! | `certificates` | who is shown which certificate, and until when |
 //! | `published` | which of an origin's keys the routes publish; pure |
 //! | `canaries` | the keys that a running gateway has learned |
@@ -19,6 +20,7 @@ mod canaries;
 mod certificates;
 mod facts;
 mod finding;
+mod fleet;
 mod hosts;
 mod judge;
 mod memory;
@@ -106,7 +108,8 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         .iter()
         .map(|origin| examine_origin(config, origin, &learned, &names, deadline));
     let hosts = hosts::examine(config, patience / 2);
-    let (mut examined, hosts) = tokio::join!(join_all(origins), hosts);
+    let fleet = fleet::examine(config.fleet.as_ref(), patience / 2);
+    let (mut examined, hosts, fleet) = tokio::join!(join_all(origins), hosts, fleet);
     examined.extend(config.retired.iter().map(|name| retired(name)));
     let user = places::User::of_this_process();
     let place = |key, path, worst| places::Place { key, path, worst };
@@ -137,6 +140,7 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
     for (title, findings) in [
         ("routes", hosts),
         ("TLS", certified.unwrap_or_default()),
+        ("fleet", fleet),
         ("state directory", state),
         ("cache directory", cache),
         ("memory", sum),

@@ -4,6 +4,7 @@
 //! anything that a client chooses.
 
 mod cache;
+mod fleet;
 pub(crate) mod totals;
 mod vecs;
 
@@ -21,6 +22,7 @@ use prometheus::{
 };
 
 use self::cache::CacheMetrics;
+pub(crate) use self::fleet::FleetMetrics;
 use self::vecs::{OriginVecs, RouteVecs};
 use crate::egress::Allowance;
 use crate::http::respond::CacheResult;
@@ -222,6 +224,11 @@ impl Metrics {
     /// A configuration was read anew.
     pub(crate) fn reloaded(&self, accepted: bool) {
         self.reloads[usize::from(accepted)].inc();
+    }
+
+    /// The handles of the fleet; asked for once.
+    pub(crate) fn fleet(&self) -> FleetMetrics {
+        FleetMetrics::new(&Maker(self.registry.clone()))
     }
 
     /// Everything in Prometheus' text format.

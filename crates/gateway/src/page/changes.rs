@@ -16,6 +16,7 @@ use super::words::{Words, fill};
 use super::{Watching, html, language};
 use crate::admin::{Admin, NotAdmitted, PurgeRequest, TombstoneRequest, bury, drop_copies};
 use crate::app::App;
+use crate::fleet::FleetPlace;
 
 /// What was typed.
 #[derive(Deserialize)]
@@ -123,7 +124,11 @@ pub(super) async fn purge(
     let report = drop_copies(&app, &what).await;
     let outcome = Outcome::Done {
         said: fill(w.purged, &[&count(report.objects), &bytes(report.bytes)]),
-        but: (!report.durable).then_some(w.purged_weakly),
+        but: match FleetPlace::left(&report.fleet) {
+            _ if !report.durable => Some(w.purged_weakly),
+            0 => None,
+            _ => Some(w.fleet_later),
+        },
     };
     html(StatusCode::OK, &OutcomeView::of(frame, outcome))
 }
@@ -139,9 +144,10 @@ pub(super) async fn tombstone(
     }
     let admin = Admin::from_ref(&watching.operated);
     match bury(&admin, typed.tombstone()).await {
-        Ok(places) => {
+        Ok((places, fleet)) => {
             let said = fill(frame.words().tombstoned, &[&count(places.len() as u64)]);
-            let outcome = Outcome::Done { said, but: None };
+            let but = (FleetPlace::left(&fleet) > 0).then_some(frame.words().fleet_later);
+            let outcome = Outcome::Done { said, but };
             html(StatusCode::OK, &OutcomeView::of(frame, outcome))
         }
         Err(why) => refused(why.status(), frame, why.to_string()),

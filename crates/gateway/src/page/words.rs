@@ -295,6 +295,7 @@ words! {
     purge_do: "Drop them", "消す";
     purged: "Objects dropped: {0} ({1}).", "{0}個、{1}を消しました。";
     purged_weakly: "It is not written down, because the disk cannot be used: a restart may find them again.", "ディスクが使えないため記録できません。再起動で戻ることがあります。";
+    fleet_later: "Not every gateway has done it; each does it as soon as it reaches Redis.", "まだ全てのゲートウェイに届いていません。Redisにつながり次第、反映されます。";
     tombstone: "Let a key stay gone", "キーを永久に消す";
     tombstone_hint: "It is answered 410 from then on, whatever any origin has. Nothing is deleted at the origins.", "以後、どのオリジンにあっても410を返します。オリジンからは削除しません。";
     tombstone_what: "URL or key", "URLまたはキー";

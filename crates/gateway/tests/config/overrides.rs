@@ -63,7 +63,7 @@ fn a_whole_configuration_can_come_from_the_environment() {
         (name, value.into())
     });
     let config = Config::parse("gateway.toml", "", variables).unwrap().config;
-    assert_eq!(config.routes[0].origins, ["current".into()]);
+    assert_eq!(config.routes[0].origins, [Box::<str>::from("current")]);
 }
 
 #[test]

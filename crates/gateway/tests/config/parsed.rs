@@ -98,7 +98,7 @@ fn everything_of_the_contract_is_read() {
     let config = loaded.config;
     assert_eq!(loaded.warnings, []);
     assert_eq!(config.server.listen.len(), 2);
-    assert_eq!(config.retired, ["gone".into()]);
+    assert_eq!(config.retired, [Box::<str>::from("gone")]);
     let tls = config.server.tls.as_ref().unwrap();
     assert_eq!(tls.hsts, Some(Duration::from_hours(180 * 24)));
     // A change of these is noticed.
@@ -130,7 +130,7 @@ fn everything_of_the_contract_is_read() {
     assert_eq!(route.urls[1].path, "/storage/");
     let names: Vec<&str> = route.origins.iter().map(AsRef::as_ref).collect();
     assert_eq!(names, ["current", "cdn", "disk"]);
-    assert_eq!(route.retired, ["gone".into()]);
+    assert_eq!(route.retired, [Box::<str>::from("gone")]);
     assert_eq!(&*route.uploads_to, "current");
     assert_eq!(route.deletes, Deletes::Follow);
     assert_eq!(route.inline_types, ["application/pdf"]);

@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 
 /// Stands for one key of one scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Fingerprint(u128);
 
 impl Fingerprint {

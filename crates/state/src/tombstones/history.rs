@@ -79,6 +79,14 @@ impl History {
         scopes.zip(counts).filter(|(_, count)| *count > 0)
     }
 
+    /// The time and kind of the last action on a key.
+    pub(super) fn order_of(&self, fingerprint: Fingerprint) -> Option<(u64, Kind)> {
+        self.last
+            .binary_search_by_key(&fingerprint, |last| last.fingerprint)
+            .ok()
+            .map(|at| (self.last[at].time, self.last[at].kind()))
+    }
+
     /// Whether a record of the log is the last one on its key.
     pub(super) fn is_last(&self, number: u32, record: &Record<'_>) -> bool {
         let fingerprint = Fingerprint::of(record.scope, record.key);

@@ -5,6 +5,7 @@
 
 mod error;
 mod fingerprint;
+mod following;
 mod frame;
 mod history;
 mod listing;
@@ -21,6 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 
 pub use error::TombstoneError;
 use fingerprint::Fingerprint;
+pub use following::Action;
 pub(crate) use history::LastActions;
 use history::{Gathered, History};
 pub use listing::{Listing, Tombstone, list_tombstones};
