@@ -71,6 +71,7 @@ services:
 # What Grafana puts in.
 VARIABLES = {"$__rate_interval": "1m", "$route": ".*"}
 DASHBOARD = REPOSITORY / "docker/monitoring/grafana/dashboards/media-gateway.json"
+CASES = REPOSITORY / "tests/docker/containers/alerts.test.yaml"
 # What somebody comes to the dashboard for, and a word of the panel that says it.
 QUESTIONS = {
     "is anybody getting errors": "anybody getting errors", "who serves what share": "what share",
@@ -203,9 +204,21 @@ def every_question_has_a_panel(images, place):
         check(any(words in title for title in titles), f"{question}? No panel says it: {titles}")
 
 
+def every_alert_fires_when_it_should_and_not_before(images, place):
+    rules = place.room / "monitoring"
+    shutil.copy(CASES, rules / CASES.name)
+    cases = CASES.read_text()
+    for line in (rules / "alerts.yaml").read_text().splitlines():
+        name = line.strip().removeprefix("- alert: ")
+        check(name == line.strip() or f'alertname="{name}"' in cases, f"{name} is not tried")
+    docker("run", "--rm", "--network", "none", "--entrypoint", "promtool", "--volume",
+           f"{rules}:/rules:ro", images.watchers(), "test", "rules", f"/rules/{CASES.name}")
+
+
 PLACE = watched
 TESTS = (
     every_expression_of_the_dashboard_finds_data,
     what_the_dashboard_shows_is_what_happened,
     every_question_has_a_panel,
+    every_alert_fires_when_it_should_and_not_before,
 )
