@@ -76,6 +76,7 @@ fn the_examples_inside_it_are_fine_too() {
             let word = rest.split(' ').next().unwrap_or_default();
             rest.starts_with("[origins.")
                 || rest.starts_with("[server.tls]")
+                || rest.starts_with("[fleet]")
                 || (word
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
@@ -94,6 +95,7 @@ fn the_examples_inside_it_are_fine_too() {
     let config = fine(&text.join("\n")).config;
     assert_eq!(config.origins.len(), 4);
     assert!(config.server.tls.is_some());
+    assert!(config.fleet.is_some());
 }
 
 #[test]
