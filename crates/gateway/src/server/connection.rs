@@ -148,7 +148,7 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
                     closing = true;
                     talk.close();
                 }
-                Step::Rest => talk.rest(),
+                Step::Rest => talk.rest(&manners),
                 Step::Drop(cut) => {
                     tracing::debug!(client = %shortened(peer.ip()), ?cut, "connection cut");
                     if cut == Cut::Slow {

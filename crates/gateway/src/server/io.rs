@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -34,6 +35,8 @@ pub(super) struct Socket {
     stream: Stream,
     watch: Arc<Watch>,
     heads: Heads,
+    /// Was read already, and is read again before anything else.
+    back: Bytes,
 }
 
 /// What a client begins to speak.
@@ -84,6 +87,12 @@ impl Socket {
         })
     }
 
+    /// Puts back what was read of the next request.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.watch.phase(|phase| phase.received(Instant::now()));
+        self.back = bytes;
+    }
+
     /// Ready when something came, or the client has gone. Reads nothing.
     pub(super) fn poll_sign(&self, cx: &mut Context<'_>) -> Poll<()> {
         let wire = match &self.stream {
@@ -98,6 +107,7 @@ impl Socket {
             stream,
             watch,
             heads: Heads::default(),
+            back: Bytes::new(),
         }
     }
 }
@@ -108,6 +118,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.back.is_empty() {
+            let length = self.back.len().min(buf.remaining());
+            buf.put_slice(&self.back.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = match &mut self.stream {
             Stream::Plain(wire) => Pin::new(wire).poll_read(cx, buf),

@@ -113,13 +113,19 @@ impl<S: Service> Talk<S> {
         matches!(self.state, State::Http1(_))
     }
 
-    /// Lets go of all but the socket. Only where nothing is under way, and nothing came since.
-    pub(super) fn rest(&mut self) {
+    /// Lets go of all but the socket. Only where nothing is under way. Where the beginning of a
+    /// request came with the one before, that is what it goes on with.
+    pub(super) fn rest(&mut self, manners: &Manners<'_>) {
         self.state = match self.take() {
             State::Http1(connection) => {
                 let http1::Parts { io, read_buf, .. } = connection.into_parts();
-                debug_assert!(read_buf.is_empty(), "nothing came since the last request");
-                State::Resting(io.into_inner())
+                let mut socket = io.into_inner();
+                if !read_buf.is_empty() {
+                    socket.put_back(read_buf);
+                    self.state = State::Resting(socket);
+                    return self.begin(Opening::Http1, manners);
+                }
+                State::Resting(socket)
             }
             state => state,
         };

@@ -57,6 +57,26 @@ async fn an_idle_connection_lives_longer_than_the_header_timeout_and_ends_after_
 }
 
 #[tokio::test]
+async fn the_beginning_of_a_request_that_came_with_another_one_is_not_forgotten() {
+    let server = Running::start(&limits());
+    let mut client = server.connect().await;
+    let (first, last) = (get("/"), get("/"));
+    let (beginning, rest) = last.split_at(10);
+    client.send(&[&first, beginning].concat()).await;
+    client.answer().await;
+    // Much longer than it takes a connection on which nothing is said to give up what it holds.
+    let mut byte = [0];
+    let said = tokio::time::timeout(SHORT, client.0.peek(&mut byte)).await;
+    assert!(
+        said.is_err(),
+        "it was answered before it was whole: {said:?}"
+    );
+    client.send(rest).await;
+    client.answer().await;
+    assert_eq!(server.stage.started.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn the_second_requests_headers_have_the_header_timeout_too() {
     let mut limits = limits();
     limits.header_timeout = SHORT;
