@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use test_servers::ReservedPort;
 use test_servers::faulty::{Fault, Faulty, Gate, On};
 use test_servers::tls::Identity;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Duration, Instant};
 
 use super::super::harness::{Gateway, PATIENCE, Setup, route, web};
 use super::{HOST, picture, url};
@@ -33,7 +34,7 @@ impl Running {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .expect("pebble is installed by tests/lib/packages.sh");
         let (sender, lines) = watch::channel(String::new());
@@ -47,16 +48,6 @@ impl Running {
             }
         });
         Self { child, lines }
-    }
-
-    async fn says(&self, what: &str) {
-        let mut lines = self.lines.clone();
-        let said = timeout(PATIENCE, lines.wait_for(|said| said.contains(what))).await;
-        assert!(
-            said.is_ok_and(|said| said.is_ok()),
-            "{}",
-            *self.lines.borrow()
-        );
     }
 
     fn count(&self, what: &str) -> usize {
@@ -138,16 +129,28 @@ impl Scene {
             "-management",
             "127.0.0.1:0",
         ]));
-        let authority = Running::start(
-            Command::new("pebble")
+        let pebble = || {
+            let mut pebble = Command::new("pebble");
+            pebble
                 .arg("-config")
                 .arg(at("pebble.json"))
                 .args(["-dnsserver", &dns])
                 .env("PEBBLE_VA_NOSLEEP", "1")
                 .env("PEBBLE_AUTHZREUSE", "0")
-                .env("PEBBLE_WFE_NONCEREJECT", "0"),
-        );
-        authority.says("ACME directory available").await;
+                .env("PEBBLE_WFE_NONCEREJECT", "0");
+            Running::start(&mut pebble)
+        };
+        // It says that it is available before it listens, and may fail to; then it has ended.
+        let mut authority = pebble();
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.authority.addr()).await.is_err() {
+            assert!(Instant::now() < deadline, "{}", *authority.lines.borrow());
+            if let Ok(Some(ended)) = authority.child.try_wait() {
+                println!("pebble: {ended}: {}", *authority.lines.borrow());
+                authority = pebble();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         (names, authority)
     }
 
