@@ -27,7 +27,7 @@ use crate::place::Place;
 use crate::segment::first_part;
 use crate::slice::SLICE_BYTES;
 use crate::source::{Found, Keep, Opened, Opening, Source, Standing};
-use crate::version::{Keepsake, Version};
+use crate::version::Version;
 use crate::whole;
 
 /// A failure is shared with those who ask within this time, and no longer.
@@ -67,7 +67,7 @@ impl Settings {
 /// Copies of what was served, and the downloads that fill them.
 #[derive(Clone)]
 pub struct Cache {
-    parts: Arc<Parts>,
+    pub(crate) parts: Arc<Parts>,
     openings: Arc<Openings<(u64, Place), Settled>>,
 }
 
@@ -170,28 +170,45 @@ impl Cache {
     }
 
     /// The object, where nothing has to be waited for: all of its bytes are in memory, ours or the
-    /// kernel's, no more than any reader may hold, and something was left with it that fits. `fits` is told what, and the
-    /// origin; without its consent nothing is counted.
-    pub fn at_hand<T>(
+    /// kernel's, and no more than any reader may hold. `None` says nothing about the object, and
+    /// nothing is counted.
+    pub fn at_hand(
         &self,
-        space: &str,
+        space: &Arc<str>,
         key: &ObjectKey,
         source: &Arc<dyn Source>,
-        fits: impl FnOnce(Keepsake, &str) -> Option<T>,
-    ) -> Option<(Held, T)> {
-        let mut entry = self.parts.memory.object(space, key)?;
+    ) -> Option<Held> {
+        let parts = &self.parts;
+        let (mut entry, mut tier) = match parts.memory.object(space, key) {
+            Some(entry) => (entry, Tier::Memory),
+            None => (self.on_disk_at_hand(space, key, source)?, Tier::Disk),
+        };
         let version = &entry.version;
         if version.is_gone() || version.total > whole::MOST_BYTES as u64 {
             return None;
         }
-        let fitting = fits(version.keepsake()?, &version.origin())?;
-        let tier = if entry.bytes.is_some() {
-            Tier::Memory
-        } else {
-            entry.bytes = Some(self.parts.bring_at_once(version)?);
-            Tier::Disk
+        if entry.bytes.is_none() {
+            entry.bytes = Some(parts.bring_at_once(version)?);
+            tier = Tier::Disk;
+        }
+        Some(self.held(entry, tier, source))
+    }
+
+    fn on_disk_at_hand(
+        &self,
+        space: &Arc<str>,
+        key: &ObjectKey,
+        source: &Arc<dyn Source>,
+    ) -> Option<Entry> {
+        let place = Place {
+            space: Arc::clone(space),
+            key: key.clone(),
         };
-        Some((self.held(entry, tier, source), fitting))
+        let (parts, list) = (&self.parts, source.list());
+        if !source.keeps() || parts.brief.is_absent(list, &place).is_some() {
+            return None;
+        }
+        parts.known_at_once(&place)
     }
 
     fn hit(&self, entry: Entry, tier: Tier, source: &Arc<dyn Source>) -> Answer {

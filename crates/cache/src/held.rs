@@ -142,10 +142,15 @@ impl Held {
     }
 
     /// Leaves something with this version for those who answer with it after this, in the place of
-    /// what was left before. [`Cache::at_hand`](crate::Cache::at_hand) gives it back.
+    /// what was left before.
     pub fn leave(&self, keepsake: Keepsake) {
         self.version.leave(keepsake);
         self.parts.memory.know(&self.version);
+    }
+
+    /// What was left with this version.
+    pub fn keepsake(&self) -> Option<Keepsake> {
+        self.version.keepsake()
     }
 
     /// An origin was seen to have the same bytes, and is the one to be asked from now on.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use object::{ByteRange, Extent, ObjectBody, Part, Validator};
 
 use crate::brief::{Absent, Passes};
-use crate::disk::{SliceAt, WHOLE_FIRST_BYTES};
+use crate::disk::{FirstBytes, Row, SliceAt, WHOLE_FIRST_BYTES};
 use crate::fill::{Arriving, Fill};
 use crate::memory::Entry;
 use crate::observer::Tier;
@@ -117,17 +117,39 @@ impl Parts {
             return None;
         }
         let (space, key) = (&place.space, &place.key);
-        let found = match self.disk.find_at_once(space, key) {
-            Some((row, first)) => Some((row, Some(first))),
-            None => self.disk.find_with_first(space, key).await,
+        let (row, first) = match self.disk.find_at_once(space, key) {
+            Some((row, first)) => (row, Some(first)),
+            None => self.disk.find_with_first(space, key).await?,
         };
-        let (row, first) = found.filter(|(row, _)| !self.brief.is_dropped(row.facts.number))?;
-        let total = row.facts.total;
+        let entry = self.of_row(row, first)?;
+        self.unless_gone(entry, Tier::Disk)
+    }
+
+    /// All of a small object that nobody asked for lately, where its row is in memory and the
+    /// kernel has its bytes there: nothing is waited for. `None` says nothing about the object.
+    pub(crate) fn known_at_once(&self, place: &Place) -> Option<Entry> {
+        let (row, first) = self.disk.find_at_once(&place.space, &place.key)?;
+        if row.gone.is_some() {
+            return None;
+        }
+        self.of_row(row, Some(first))
+    }
+
+    /// The version of a row, unless it was dropped; with the bytes that were read by the row, if they
+    /// are all of it.
+    fn of_row(&self, row: Row, first: Option<FirstBytes>) -> Option<Entry> {
+        let (number, total) = (row.facts.number, row.facts.total);
+        if self.brief.is_dropped(number) {
+            return None;
+        }
         let version = self.live.adopt(Version::of_row(row, &self.live));
-        let bytes = first.and_then(|first| Slice::whole(first.chunks, total));
+        // Another one may have come meanwhile: these bytes are not of it.
+        let bytes = first
+            .filter(|_| version.number == number)
+            .and_then(|first| Slice::whole(first.chunks, total));
         let entry = Entry { version, bytes };
         self.memory.keep_object(entry.clone());
-        self.unless_gone(entry, Tier::Disk)
+        Some(entry)
     }
 
     fn unless_gone(&self, entry: Entry, tier: Tier) -> Option<(Entry, Tier)> {

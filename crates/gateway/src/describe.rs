@@ -24,7 +24,7 @@ const SNIFFED: u64 = SNIFFED_LENGTH as u64;
 /// An origin that takes longer for them is as good as silent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-const UNREADABLE: Refusal = Refusal::Unavailable {
+pub(crate) const UNREADABLE: Refusal = Refusal::Unavailable {
     retry_after_seconds: RETRY_AFTER_SECONDS,
 };
 

@@ -379,7 +379,8 @@ impl Viewer<'_> {
             let context = self.context(&Located::Held(held), event);
             return Ok((respond::unsatisfiable(&context, total), None));
         };
-        let bytes = held.begin(range, wanted).await?;
+        let begun = held.begin(range, wanted).await;
+        let bytes = begun.inspect_err(|_| event.cached(CacheResult::Miss))?;
         if held.served() == Served::Stale {
             self.route.metrics.stale.inc();
         }
@@ -427,7 +428,7 @@ impl Viewer<'_> {
         Ok((head, Some((body, length))))
     }
 
-    fn context(&self, located: &Located, event: &mut Event) -> Context<'_> {
+    pub(crate) fn context(&self, located: &Located, event: &mut Event) -> Context<'_> {
         let cache = located.result();
         event.cached(cache);
         Context {

@@ -119,7 +119,20 @@ impl Resolver {
             last: range.end - 1,
         });
         let only = head.validator.clone().filter(|_| same_origin);
-        match origin.ask_holding(key, part, only, cost, leave).await {
+        let mut verdict = origin.ask_holding(key, part, only, cost, leave).await;
+        if let Verdict::Unknown(failure) = &verdict
+            && same_origin
+        {
+            match self.still_holds(key, index, head).await {
+                Some(false) => return Match::Other,
+                // It has this very version, and cannot compare: what it brings is compared here.
+                Some(true) if failure.reason == Reason::Protocol => {
+                    verdict = origin.ask(key, part, None, Cost::Paid).await;
+                }
+                _ => {}
+            }
+        }
+        match verdict {
             Verdict::Found(reply) => {
                 let proven = if same_origin {
                     let both = (&head.validator, &reply.head.validator);
@@ -135,25 +148,24 @@ impl Resolver {
             }
             Verdict::Missing => Match::Missing,
             Verdict::Withheld => Match::Other,
-            Verdict::Unknown(_) if same_origin && self.has_another(key, index, head).await => {
-                Match::Other
-            }
             Verdict::Unknown(failure) => Match::Unknown(failure),
         }
     }
 
-    /// A conditional question that fails does not tell why: the condition, or the origin.
-    async fn has_another(&self, key: &ObjectKey, index: usize, head: &ObjectHead) -> bool {
+    /// Whether an origin has the version that it gave; `None` if it does not say. A conditional
+    /// question that fails does not tell why: the condition, or the origin.
+    async fn still_holds(&self, key: &ObjectKey, index: usize, head: &ObjectHead) -> Option<bool> {
         let origin = &self.origins()[index];
         if !origin.is_trusted(key) {
-            return false;
+            return None;
         }
         match origin.ask(key, Part::Head, None, Cost::Paid).await {
             Verdict::Found(reply) => {
                 let both = (&head.validator, &reply.head.validator);
-                !matches!(both, (Some(ours), Some(theirs)) if ours.proves_same(theirs))
+                let same = matches!(both, (Some(ours), Some(theirs)) if ours.proves_same(theirs));
+                Some(same)
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -9,7 +9,8 @@ use object::{ObjectKey, Part};
 
 use super::fake::Object;
 use super::fixture::{Fixture, eventually, noise, read};
-use crate::{Held, Keepsake, Served};
+use crate::version::Version;
+use crate::{Held, Served};
 
 /// A cache without a memory tier, and in it one object that lies on the disk.
 async fn with_one_on_the_disk(bytes: &[u8]) -> Fixture {
@@ -42,12 +43,12 @@ fn file(fixture: &Fixture) -> PathBuf {
 fn at_hand(fixture: &Fixture) -> Option<Held> {
     let key = ObjectKey::parse("a").unwrap();
     let source = fixture.source.source();
-    let fits = |left: Keepsake, _: &str| left.downcast::<u32>().ok();
-    let found = fixture.cache.at_hand(&fixture.space, &key, &source, fits);
-    found.map(|(held, left)| {
-        assert_eq!(*left, 7);
-        held
-    })
+    fixture.cache.at_hand(&fixture.space, &key, &source)
+}
+
+fn left_with(held: &Held) -> Option<u32> {
+    let left: Arc<u32> = held.keepsake()?.downcast().ok()?;
+    Some(*left)
 }
 
 /// Whether the file system says at once what the kernel has in memory.
@@ -60,15 +61,22 @@ fn is_prompt(fixture: &Fixture) -> bool {
 async fn what_the_kernel_has_in_memory_is_at_hand() {
     let bytes = noise(100_000, 1);
     let fixture = with_one_on_the_disk(&bytes).await;
-    assert!(at_hand(&fixture).is_none(), "nothing was left with it");
-    fixture.held("a", Part::Whole).await.leave(Arc::new(7_u32));
     if !is_prompt(&fixture) {
         println!("not ext4: every look at the disk is waited for");
         return;
     }
+    let known = fixture.held("a", Part::Whole).await;
+    known.leave(Arc::new(7_u32));
     let held = at_hand(&fixture).expect("it was written a moment ago");
     assert_eq!(held.served(), Served::Hit);
     assert!(read(held.at_hand().unwrap()).await.unwrap() == bytes);
+    assert_eq!(left_with(&held), Some(7));
+    // Of what the memory has forgotten, the row is still there.
+    fixture.cache.parts.memory.drop_version(&known.version);
+    drop((known, held));
+    let held = at_hand(&fixture).expect("its row was read a moment ago");
+    assert!(read(held.at_hand().unwrap()).await.unwrap() == bytes);
+    assert_eq!(left_with(&held), None);
     assert!(fixture.source.asked().is_empty());
     let purged = fixture.cache.purge(fixture.key("a"));
     assert!(at_hand(&fixture).is_none(), "it was purged");
@@ -79,7 +87,6 @@ async fn what_the_kernel_has_in_memory_is_at_hand() {
 async fn a_file_that_was_taken_is_asked_for_before_the_answer_begins() {
     let bytes = noise(100_000, 2);
     let fixture = with_one_on_the_disk(&bytes).await;
-    fixture.held("a", Part::Whole).await.leave(Arc::new(7_u32));
     fs::remove_file(file(&fixture)).unwrap();
     assert!(at_hand(&fixture).is_none());
     let (served, read) = fixture.get("a", Part::Whole).await;
@@ -92,7 +99,6 @@ async fn a_file_that_was_taken_is_asked_for_before_the_answer_begins() {
 async fn a_damaged_file_is_not_at_hand_and_is_brought_again() {
     let bytes = noise(100_000, 3);
     let fixture = with_one_on_the_disk(&bytes).await;
-    fixture.held("a", Part::Whole).await.leave(Arc::new(7_u32));
     let mut damaged = bytes.to_vec();
     damaged[70_000] ^= 1;
     fs::write(file(&fixture), damaged).unwrap();
@@ -100,6 +106,25 @@ async fn a_damaged_file_is_not_at_hand_and_is_brought_again() {
     let (served, read) = fixture.get("a", Part::Whole).await;
     assert_eq!(served, Served::Miss);
     assert!(read.unwrap() == bytes);
+}
+
+#[tokio::test]
+async fn bytes_that_lie_on_the_disk_are_not_taken_for_those_of_a_version_that_came_meanwhile() {
+    let fixture = with_one_on_the_disk(&noise(10_000, 5)).await;
+    let parts = &fixture.cache.parts;
+    let key = ObjectKey::parse("a").unwrap();
+    let mut row = parts.disk.find(&fixture.space, &key).await.unwrap();
+    let place = fixture.held("a", Part::Whole).await.version.place.clone();
+    row.facts.number += 1;
+    let newer = parts.live.adopt(Version::of_row(row, &parts.live));
+    let version = parts.memory.object(&fixture.space, &key).unwrap().version;
+    parts.memory.drop_version(&version);
+    let Some(found) = parts.known_at_once(&place) else {
+        assert!(!is_prompt(&fixture));
+        return;
+    };
+    assert_eq!(found.version.number, newer.number);
+    assert!(found.bytes.is_none());
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use object::{Digest, Interruption, Md5Etag, ObjectBody, RangeRequest};
+use object::{ByteRange, Digest, Interruption, Md5Etag, ObjectBody, RangeRequest};
 
 use super::fake::{Fake, Said, Version, key, missing, route};
-use crate::{Answer, Outcome, Part, Resolver};
+use crate::{Answer, Outcome, Part, Resolver, Rest};
 
 const BYTES: &str = "the quick brown fox jumps over the lazy dog";
 const OTHER: &str = "the quick brown fox jumps over the lazy cat";
@@ -110,6 +110,33 @@ async fn an_origin_that_ignores_if_match_is_caught_by_its_validator() {
     });
     let (_, end) = read(&route(&[&first]), Part::Whole).await;
     assert_eq!(end, Err(Interruption::Cut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_refuses_every_if_match_is_asked_without_it_and_compared_here() {
+    let (old, new) = (
+        Version::new(BYTES),
+        Version::new("The quick brown fox jumps over the lazy dog"),
+    );
+    for (has, expected) in [(&old, Some(&BYTES[10..20])), (&new, None)] {
+        let has = has.clone();
+        let first = Fake::new(move |question, _| match question.only {
+            Some(_) => Said::Now(Answer::Changed),
+            None => has.answer(question),
+        });
+        let range = ByteRange { start: 10, end: 20 };
+        let route = route(&[&first]);
+        let rest = route.rest(&key("k"), "first", &old.head, range).await;
+        let came = match rest {
+            Rest::Bytes { body, .. } => Some(body.map(Result::unwrap).collect::<Vec<_>>().await),
+            Rest::Changed => None,
+            Rest::Unknown { .. } => panic!("it has said what it has"),
+        };
+        assert_eq!(
+            came.map(|came| came.concat()).as_deref(),
+            expected.map(str::as_bytes)
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
