@@ -188,15 +188,12 @@ impl Generation {
     }
 
     /// Asks the writer, unless its queue is full.
-    pub(super) fn ask(&self, common: &Common, change: Change) -> bool {
+    pub(super) fn ask(&self, common: &Common, change: Change) {
         if let Some(slot) = self.queue.reserve() {
             slot.send(change);
-            return true;
-        }
-        if !self.queue.is_closed() {
+        } else if !self.queue.is_closed() {
             common.observer.error(CacheError::Queue);
         }
-        false
     }
 
     /// Asks for everything so far to be durable, and for an answer. The answer is for a thread to

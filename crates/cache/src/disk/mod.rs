@@ -274,19 +274,23 @@ impl Disk {
         });
     }
 
-    /// Notes a use, once an hour; the second use makes a version dearer.
+    /// Notes a use, once an hour; the second use makes a version dearer. Where the writer has much
+    /// to do, it is not noted.
     pub(crate) fn touch(&self, space: &str, key: &ObjectKey, number: u64) {
         let hour = now_hour();
-        let owner = || owner(space, key);
-        if number < numbers::UNSTORABLE && self.common.touched.first(number, hour) {
-            let kept = self.ask(Change::Touch {
-                owner: owner(),
+        if number >= numbers::UNSTORABLE || !self.common.touched.first(number, hour) {
+            return;
+        }
+        let slot = self
+            .current()
+            .and_then(|generation| generation.queue.reserve_spare());
+        match slot {
+            Some(slot) => slot.send(Change::Touch {
+                owner: owner(space, key),
                 number,
                 hour,
-            });
-            if !kept {
-                self.common.touched.forget(number);
-            }
+            }),
+            None => self.common.touched.forget(number),
         }
     }
 
@@ -311,9 +315,10 @@ impl Disk {
         });
     }
 
-    fn ask(&self, change: Change) -> bool {
-        let generation = self.current();
-        generation.is_some_and(|generation| generation.ask(&self.common, change))
+    fn ask(&self, change: Change) {
+        if let Some(generation) = self.current() {
+            generation.ask(&self.common, change);
+        }
     }
 
     /// Everything of before that matches is dead when this returns. The future, which need not be

@@ -41,8 +41,17 @@ impl<T> Queue<T> {
 
     /// A place, if there is one.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Slot<T>> {
+        self.reserve_below(PLACES)
+    }
+
+    /// A place for what can as well be left out, while at least half of them are free.
+    pub(super) fn reserve_spare(self: &Arc<Self>) -> Option<Slot<T>> {
+        self.reserve_below(PLACES / 2)
+    }
+
+    fn reserve_below(self: &Arc<Self>, most: usize) -> Option<Slot<T>> {
         let mut inner = self.lock();
-        if inner.closed || inner.taken >= PLACES {
+        if inner.closed || inner.taken >= most {
             return None;
         }
         inner.taken += 1;
@@ -142,6 +151,19 @@ mod tests {
         assert!(queue.reserve().is_none());
         assert_eq!(queue.take(Duration::ZERO, 1), [7]);
         assert!(queue.reserve().is_some());
+    }
+
+    #[test]
+    fn what_can_be_left_out_takes_no_place_from_what_cannot() {
+        let queue: Arc<Queue<u8>> = Queue::new();
+        let spare: Vec<_> = std::iter::from_fn(|| queue.reserve_spare()).collect();
+        assert_eq!(spare.len(), PLACES / 2);
+        let rest: Vec<_> = std::iter::from_fn(|| queue.reserve()).collect();
+        assert_eq!(rest.len(), PLACES - spare.len());
+        drop(rest);
+        assert!(queue.reserve_spare().is_none());
+        drop(spare);
+        assert!(queue.reserve_spare().is_some());
     }
 
     #[test]
