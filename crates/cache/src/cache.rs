@@ -13,12 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Copied};
 use crate::brief::{Absent, Brief, Passes};
-use crate::check::check;
 use crate::disk::{Disk, DiskError, DiskSettings, Purge, Purged, Sourced, Usage, Verified};
 use crate::held::{Held, Passing, Served};
 use crate::lift::Lifts;
 use crate::live::Live;
-use crate::memory::{Entry, Memory};
+use crate::memory::Memory;
 use crate::observer::{CacheObserver, Tier};
 use crate::opening::{Settled, SettledAs};
 use crate::openings::{Claim, Openings, Turn};
@@ -26,9 +25,8 @@ use crate::parts::{Clock, PERMIT_BYTES, Parts};
 use crate::place::Place;
 use crate::segment::first_part;
 use crate::slice::SLICE_BYTES;
-use crate::source::{Found, Keep, Opened, Opening, Source, Standing};
+use crate::source::{Found, Opened, Opening, Source};
 use crate::version::Version;
-use crate::whole;
 
 /// A failure is shared with those who ask within this time, and no longer.
 const SHARE_FAILURES: Duration = Duration::from_secs(1);
@@ -166,86 +164,6 @@ impl Cache {
                     .answer(settled, &name.1, source, wanted, collapsed)
                     .await;
             }
-        }
-    }
-
-    /// The object, where nothing has to be waited for: all of its bytes are in memory, ours or the
-    /// kernel's, and no more than any reader may hold. `None` says nothing about the object, and
-    /// nothing is counted.
-    pub fn at_hand(
-        &self,
-        space: &Arc<str>,
-        key: &ObjectKey,
-        source: &Arc<dyn Source>,
-    ) -> Option<Held> {
-        let parts = &self.parts;
-        let (mut entry, mut tier) = match parts.memory.object(space, key) {
-            Some(entry) => (entry, Tier::Memory),
-            None => (self.on_disk_at_hand(space, key, source)?, Tier::Disk),
-        };
-        let version = &entry.version;
-        if version.is_gone() || version.total > whole::MOST_BYTES as u64 {
-            return None;
-        }
-        if entry.bytes.is_none() {
-            entry.bytes = Some(parts.bring_at_once(version)?);
-            tier = Tier::Disk;
-        }
-        Some(self.held(entry, tier, source))
-    }
-
-    fn on_disk_at_hand(
-        &self,
-        space: &Arc<str>,
-        key: &ObjectKey,
-        source: &Arc<dyn Source>,
-    ) -> Option<Entry> {
-        let place = Place {
-            space: Arc::clone(space),
-            key: key.clone(),
-        };
-        let (parts, list) = (&self.parts, source.list());
-        if !source.keeps() || parts.brief.is_absent(list, &place).is_some() {
-            return None;
-        }
-        parts.known_at_once(&place)
-    }
-
-    fn hit(&self, entry: Entry, tier: Tier, source: &Arc<dyn Source>) -> Answer {
-        Answer::Held(Box::new(self.held(entry, tier, source)))
-    }
-
-    fn held(&self, entry: Entry, tier: Tier, source: &Arc<dyn Source>) -> Held {
-        let Entry { version, bytes } = entry;
-        let bytes = bytes.filter(|bytes| bytes.length() <= whole::MOST_BYTES);
-        let parts = &self.parts;
-        let now = parts.now();
-        let age = Duration::from_secs(now.saturating_sub(version.checked()));
-        let served = if age > parts.found {
-            check(parts, source, &version);
-            Served::Stale
-        } else {
-            // What only a rehearsing origin gave would hide the hole until after its retirement.
-            if source.standing(&version.origin()) != Standing::Active && version.begin_doubt() {
-                check(parts, source, &version);
-            }
-            Served::Hit
-        };
-        parts.observer.hit(tier);
-        let hour = u32::try_from(now / 3600).unwrap_or(u32::MAX);
-        if version.keep == Keep::Disk && version.touch(hour) {
-            let place = &version.place;
-            parts.disk.touch(&place.space, &place.key, version.number);
-        }
-        Held {
-            parts: Arc::clone(parts),
-            source: Arc::clone(source),
-            version,
-            bytes,
-            served,
-            collapsed: false,
-            lease: None,
-            trail: None,
         }
     }
 

@@ -10,6 +10,7 @@ mod check;
 mod disk;
 mod fill;
 mod held;
+mod hit;
 mod life;
 mod lift;
 mod live;
