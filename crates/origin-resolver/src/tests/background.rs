@@ -78,8 +78,8 @@ async fn half_of_the_requests_are_left_to_viewers() {
     assert!((18.0..21.0).contains(&took), "{took}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_origin_that_is_left_alone_gets_no_work() {
+/// A place that has failed so often that it is left alone.
+async fn tripped() -> (Arc<Fake>, Arc<GuardedOrigin>) {
     let (fake, origin) = place(settings("tripped"));
     fake.now_says(|_, _| unknown(Reason::ServerError));
     for _ in 0..5 {
@@ -88,6 +88,12 @@ async fn an_origin_that_is_left_alone_gets_no_work() {
             .await;
     }
     assert!(!origin.standing().up);
+    (fake, origin)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_is_left_alone_gets_no_work() {
+    let (fake, origin) = tripped().await;
     let asked = fake.asked();
     let Verdict::Unknown(failure) = origin
         .fetch(&key("a"), Part::Head, None, &Means::default())
@@ -107,14 +113,7 @@ async fn an_origin_that_is_left_alone_gets_no_work() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_to_be_stored_waits_for_an_origin_that_is_left_alone() {
-    let (fake, origin) = place(settings("patient"));
-    fake.now_says(|_, _| unknown(Reason::ServerError));
-    for _ in 0..5 {
-        let _ = origin
-            .fetch(&key("a"), Part::Head, None, &Means::default())
-            .await;
-    }
-    assert!(!origin.standing().up);
+    let (_fake, origin) = tripped().await;
     let means = Means {
         patience: Duration::from_secs(30),
         ..Means::default()

@@ -125,13 +125,7 @@ async fn tabs_are_bounded_and_one_that_is_closed_makes_room() {
     let stage = Stage::new().await;
     let mut tabs = Vec::new();
     for _ in 0..64 {
-        let tab = stage
-            .gateway
-            .client()
-            .get(stage.page("/events"))
-            .send()
-            .await
-            .unwrap();
+        let tab = tab(&stage).await;
         assert_eq!(tab.status(), 200);
         tabs.push(tab);
     }
@@ -141,14 +135,7 @@ async fn tabs_are_bounded_and_one_that_is_closed_makes_room() {
     drop(tabs);
     let deadline = Instant::now() + crate::process::harness::PATIENCE;
     loop {
-        let tab = stage
-            .gateway
-            .client()
-            .get(stage.page("/events"))
-            .send()
-            .await
-            .unwrap();
-        if tab.status() == 200 {
+        if tab(&stage).await.status() == 200 {
             break;
         }
         assert!(Instant::now() < deadline, "no room is made");
@@ -158,14 +145,7 @@ async fn tabs_are_bounded_and_one_that_is_closed_makes_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_not_held_up_by_open_tabs() {
     let stage = Stage::new().await;
-    let mut tab = stage
-        .gateway
-        .client()
-        .get(stage.page("/events"))
-        .send()
-        .await
-        .unwrap()
-        .bytes_stream();
+    let mut tab = tab(&stage).await.bytes_stream();
     beats(&mut tab, 1).await;
     let began = Instant::now();
     stage.gateway.stopped().await;
@@ -181,14 +161,7 @@ async fn ten_open_tabs_cost_next_to_nothing() {
     }
     let mut tabs = Vec::new();
     for _ in 0..10 {
-        let tab = stage
-            .gateway
-            .client()
-            .get(stage.page("/events"))
-            .send()
-            .await
-            .unwrap();
-        tabs.push(tab.bytes_stream());
+        tabs.push(tab(&stage).await.bytes_stream());
     }
     for tab in &mut tabs {
         beats(tab, 1).await;
@@ -204,6 +177,12 @@ async fn ten_open_tabs_cost_next_to_nothing() {
     assert!(took > Duration::from_secs(7), "{took:?}");
     // Without optimisation, on a machine that does other things.
     assert!(part < 0.05, "{part}");
+}
+
+/// Opens the page once more: what it is told from now on.
+async fn tab(stage: &Stage) -> reqwest::Response {
+    let events = stage.gateway.client().get(stage.page("/events"));
+    events.send().await.unwrap()
 }
 
 /// The processor time that a gateway has taken.
