@@ -6,6 +6,7 @@ mod descriptors;
 mod drain;
 mod fixture;
 mod hostile;
+mod keys;
 mod malformed;
 mod multiplexed;
 mod timeouts;

@@ -31,16 +31,16 @@ use crate::tls::{Shown, certificates};
 const SHORT: Duration = Duration::from_millis(200);
 
 /// A server whose certificates are these, and a client that trusts them.
-struct Secured {
+pub(super) struct Secured {
     server: Running,
     shown: Arc<Shown>,
     identities: Vec<Identity>,
 }
 
-type Tls = Client<TlsStream<TcpStream>>;
+pub(super) type Tls = Client<TlsStream<TcpStream>>;
 
 impl Secured {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::limited(&limits())
     }
 
@@ -48,7 +48,7 @@ impl Secured {
         Self::showing(vec![Identity::named(&["media.test"])], limits)
     }
 
-    fn showing(identities: Vec<Identity>, limits: &Limits) -> Self {
+    pub(super) fn showing(identities: Vec<Identity>, limits: &Limits) -> Self {
         Self::behind(Proxies::default(), identities, limits)
     }
 
@@ -61,8 +61,12 @@ impl Secured {
         }
     }
 
-    fn client(&self, protocols: &[&str]) -> ClientConfig {
+    pub(super) fn client(&self, protocols: &[&str]) -> ClientConfig {
         trusting(&self.identities, protocols, &[&TLS12, &TLS13])
+    }
+
+    pub(super) fn identities(&self) -> &[Identity] {
+        &self.identities
     }
 
     async fn tcp(&self) -> TcpStream {
@@ -70,7 +74,11 @@ impl Secured {
         TcpStream::connect(address).await.unwrap()
     }
 
-    async fn try_connect(&self, client: ClientConfig, host: &str) -> std::io::Result<Tls> {
+    pub(super) async fn try_connect(
+        &self,
+        client: ClientConfig,
+        host: &str,
+    ) -> std::io::Result<Tls> {
         self.try_connect_on(self.tcp().await, client, host).await
     }
 
