@@ -2,9 +2,11 @@
 
 mod bodies;
 mod clients;
+mod conformance;
 mod descriptors;
 mod drain;
 mod fixture;
+mod frames;
 mod hostile;
 mod keys;
 mod malformed;
