@@ -5,6 +5,7 @@
 //! | `ask`, `facts` | what an origin is asked, and what it said |
 //! | `judge` | what that means; pure |
 //! | `hosts`, `places`, `memory` | the routes' names, the state directory, the memory sum |
+//! | `sockets` | the unix sockets to listen on |
 //! | `fleet` | the Redis by which gateways tell each other |
 //! | `certificates` | who is shown which certificate, and until when |
 //! | `published` | which of an origin's keys the routes publish; pure |
@@ -27,6 +28,7 @@ mod memory;
 mod places;
 mod probe;
 mod published;
+mod sockets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +99,10 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
         aside::aside(patience / 4, move || certificates::examine(&config, now))
     };
-    let (looked, cached, available, certified) = tokio::join!(looked, cached, available, certified);
+    let sockets = config.server.listen.sockets.clone();
+    let listened = aside::aside(patience / 4, move || sockets::look(&sockets));
+    let (looked, cached, available, certified, listened) =
+        tokio::join!(looked, cached, available, certified, listened);
     let (standing, (learned, about_canaries), tombstones) = match looked {
         Some((standing, canaries, tombstones)) => (Some(standing), canaries, tombstones),
         None => (None, (Learned::new(), Vec::new()), Ok(0)),
@@ -135,9 +140,11 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
     };
     let cache = place("cache.directory", &*config.cache.directory, worst);
     let cache = places::judge(cache, cached.as_ref(), user);
+    let listened = sockets::judge(&config.server.listen.sockets, listened, user);
     let memory = Memory::of(config, tombstones as u64);
     let sum = memory::judge(&memory, available.flatten());
     for (title, findings) in [
+        ("unix sockets", listened),
         ("routes", hosts),
         ("TLS", certified.unwrap_or_default()),
         ("fleet", fleet),

@@ -11,6 +11,7 @@ mod hostile;
 mod keys;
 mod malformed;
 mod multiplexed;
+mod sockets;
 mod timeouts;
 mod tls;
 

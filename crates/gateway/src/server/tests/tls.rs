@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::clients::announcement;
 use super::fixture::{Client, Ending, PATIENCE, Running, get, limits};
 use super::multiplexed::Tasks;
-use crate::config::{Limits, Proxies};
+use crate::config::{Limits, Proxies, TrustedProxies};
 use crate::tls::{Shown, certificates};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -52,7 +52,7 @@ impl Secured {
         Self::behind(Proxies::default(), identities, limits)
     }
 
-    fn behind(proxies: Proxies<'_>, identities: Vec<Identity>, limits: &Limits) -> Self {
+    fn behind(proxies: Proxies, identities: Vec<Identity>, limits: &Limits) -> Self {
         let shown = Shown::new(certificates(&identities.iter().collect::<Vec<_>>()));
         Self {
             server: Running::ending_tls(limits, proxies, shown.acceptor()),
@@ -450,8 +450,12 @@ async fn headers_are_looked_at_within_tls() {
 
 #[tokio::test]
 async fn a_balancer_announces_its_client_before_tls_begins() {
+    let trusted = TrustedProxies {
+        networks: vec!["127.0.0.0/8".parse().unwrap()],
+        by_socket: false,
+    };
     let proxies = Proxies {
-        networks: &["127.0.0.0/8".parse().unwrap()],
+        trusted,
         announce: true,
     };
     let identities = vec![Identity::named(&["media.test"])];
