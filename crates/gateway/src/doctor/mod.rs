@@ -8,6 +8,7 @@
 //! | `sockets` | the unix sockets to listen on |
 //! | `fleet` | the Redis by which gateways tell each other |
 //! | `certificates` | who is shown which certificate, and until when |
+//! | `challenges` | whether an authority finds what it looks for |
 //! | `published` | which of an origin's keys the routes publish; pure |
 //! | `canaries` | the keys that a running gateway has learned |
 //! | `aside` | how work is left behind that hangs |
@@ -19,6 +20,7 @@ mod aside;
 mod ask;
 mod canaries;
 mod certificates;
+mod challenges;
 mod facts;
 mod finding;
 mod fleet;
@@ -114,7 +116,9 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         .map(|origin| examine_origin(config, origin, &learned, &names, deadline));
     let hosts = hosts::examine(config, patience / 2);
     let fleet = fleet::examine(config.fleet.as_ref(), patience / 2);
-    let (mut examined, hosts, fleet) = tokio::join!(join_all(origins), hosts, fleet);
+    let challenges = challenges::examine(config, patience / 2);
+    let (mut examined, hosts, fleet, challenges) =
+        tokio::join!(join_all(origins), hosts, fleet, challenges);
     examined.extend(config.retired.iter().map(|name| retired(name)));
     let user = places::User::of_this_process();
     let place = |key, path, worst| places::Place { key, path, worst };
@@ -147,6 +151,7 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         ("unix sockets", listened),
         ("routes", hosts),
         ("TLS", certified.unwrap_or_default()),
+        ("challenges", challenges),
         ("fleet", fleet),
         ("state directory", state),
         ("cache directory", cache),
