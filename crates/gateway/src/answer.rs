@@ -1,9 +1,9 @@
 //! What a viewer is sent: an answer with its body, or a refusal in a few words.
 
 use bytes::Bytes;
-use http::header::STRICT_TRANSPORT_SECURITY;
+use http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
-use http::{Method, Response, response};
+use http::{Method, Response, StatusCode, Version, response};
 use object::ObjectBody;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -46,6 +46,19 @@ impl Answer {
         Self { head, body: None }
     }
 
+    /// HTTP/1.0 knows no chunks: a body of unknown length ends with its connection, and where that
+    /// cannot be reset a broken one looks whole. A HEAD is answered as its GET would be.
+    fn unless_its_end_is_unseen(self, peer: Peer, parts: &Parts) -> Result<Self, Refusal> {
+        let is_delimited = self.head.status != StatusCode::OK
+            || self.head.headers.contains_key(CONTENT_LENGTH)
+            || parts.version > Version::HTTP_10;
+        if is_delimited || peer.can_be_reset {
+            Ok(self)
+        } else {
+            Err(Refusal::EndUnseen)
+        }
+    }
+
     fn into_reply(self, mut event: Event) -> Reply {
         event.answered(self.head.status);
         let body = match self.body {
@@ -74,6 +87,7 @@ pub(crate) fn reply(
     answered: Result<Answer, Refusal>,
     mut event: Event,
 ) -> Reply {
+    let answered = answered.and_then(|answer| answer.unless_its_end_is_unseen(peer, parts));
     let mut reply = match answered {
         Ok(answer) => answer.into_reply(event),
         Err(refusal) => {

@@ -6,9 +6,8 @@
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use ipnet::IpNet;
 
-use crate::config::{Redirect, Server};
+use crate::config::{Redirect, Server, TrustedProxies};
 use crate::server::Peer;
 use crate::webroot::{CHALLENGES, Webroot};
 
@@ -20,7 +19,7 @@ const USUAL_PORTS: [u16; 2] = [443, 8443];
 pub(crate) struct Edge {
     /// Where TLS ends here and plain HTTP is to be left: the port of the listener.
     redirects_to: Option<u16>,
-    trusted_proxies: Box<[IpNet]>,
+    trusted_proxies: TrustedProxies,
     /// For answers over TLS that ends here.
     pub(crate) hsts: Option<HeaderValue>,
     pub(crate) webroot: Option<Webroot>,
@@ -32,7 +31,7 @@ impl Edge {
         let hsts = server.tls.as_ref().and_then(|tls| tls.hsts);
         Self {
             redirects_to: tls_port.filter(|_| server.redirect == Redirect::Auto),
-            trusted_proxies: server.trusted_proxies.as_slice().into(),
+            trusted_proxies: server.trusted_proxies.clone(),
             hsts: hsts.map(|span| {
                 let text = format!("max-age={}", span.as_secs());
                 HeaderValue::try_from(text).expect("a number is a header's value")
@@ -64,9 +63,8 @@ impl Edge {
     }
 
     fn trusts(&self, peer: Peer) -> bool {
-        let address = peer.address.ip();
-        let mut networks = self.trusted_proxies.iter();
-        networks.any(|network| network.contains(&address))
+        let address = peer.address.map(|address| address.ip());
+        self.trusted_proxies.include(address)
     }
 }
 
@@ -108,9 +106,10 @@ mod tests {
     fn peer(address: &str, secure: bool) -> Peer {
         let address: SocketAddr = format!("{address}:4711").parse().unwrap();
         Peer {
-            address,
-            client: address.ip(),
+            address: Some(address),
+            client: Some(address.ip()),
             secure,
+            can_be_reset: true,
         }
     }
 

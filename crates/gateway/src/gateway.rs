@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -150,6 +151,11 @@ impl Gateway {
         self.public.local_addresses()
     }
 
+    /// The unix sockets that viewers' proxies connect to.
+    pub fn sockets(&self) -> impl Iterator<Item = &Path> {
+        self.public.socket_paths()
+    }
+
     /// Where viewers connect by TLS.
     pub fn tls_addresses(&self) -> Vec<SocketAddr> {
         self.public.tls_addresses()
@@ -241,8 +247,10 @@ fn bind_public(
     connections: Arc<AtomicUsize>,
 ) -> Result<(Server, Option<EndOfTls>), StartError> {
     let server = &config.server;
-    let mut public =
-        Server::bind(&server.listen, limits, connections).map_err(unbound("server.listen"))?;
+    let listen = &server.listen;
+    let public = Server::bind(&listen.addresses, limits, connections);
+    let public = public.and_then(|public| public.with_sockets(&listen.sockets, server.socket_mode));
+    let mut public = public.map_err(unbound("server.listen"))?;
     if let Some(proxies) = server.clients_known_behind() {
         public = public.limiting_clients(proxies);
     }

@@ -44,7 +44,9 @@ pub(crate) type Answering = Either<Ready<Reply>, Pin<Box<dyn Future<Output = Rep
 /// Answers one request: at once where that needs nothing but what is in memory.
 pub(crate) fn serve(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Answering {
     let (parts, incoming) = request.into_parts();
-    let client = logged(peer.client, app.client_addresses);
+    let client = peer
+        .client
+        .and_then(|client| logged(client, app.client_addresses));
     let mut event = Event::begin(&parts, client, &app.access);
     let has_body = !incoming.is_end_stream();
     drop(incoming);

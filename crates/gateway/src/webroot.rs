@@ -6,7 +6,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -75,13 +76,33 @@ fn is_token(text: &str) -> bool {
     (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(plain)
 }
 
-fn read(root: &std::path::Path, token: &str) -> Result<Bytes, Errno> {
-    let below = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // The operator may have written a link; below, nobody needs one.
-    let mut directory = openat(CWD, root, below, Mode::empty())?;
-    for name in DIRECTORIES {
-        directory = openat(&directory, name, below | OFlags::NOFOLLOW, Mode::empty())?;
+/// Whether what is laid below a directory can be found: the directory that cannot be entered and why,
+/// where it cannot. Nothing may have been laid yet. Blocks.
+pub(crate) fn look(root: &Path) -> Result<(), (PathBuf, Errno)> {
+    match open(root) {
+        Ok(_) => Ok(()),
+        Err((at, Errno::NOENT)) if at != root => Ok(()),
+        Err(unfit) => Err(unfit),
     }
+}
+
+/// The directory of challenges, or the one above it that cannot be entered.
+fn open(root: &Path) -> Result<OwnedFd, (PathBuf, Errno)> {
+    let below = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = root.to_owned();
+    // The operator may have written a link; below, nobody needs one.
+    let opened = openat(CWD, root, below, Mode::empty());
+    let mut directory = opened.map_err(|errno| (at.clone(), errno))?;
+    for name in DIRECTORIES {
+        at.push(name);
+        let opened = openat(&directory, name, below | OFlags::NOFOLLOW, Mode::empty());
+        directory = opened.map_err(|errno| (at.clone(), errno))?;
+    }
+    Ok(directory)
+}
+
+fn read(root: &Path, token: &str) -> Result<Bytes, Errno> {
+    let directory = open(root).map_err(|(_, errno)| errno)?;
     // A FIFO would be waited for without the second flag.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(openat(&directory, token, flags, Mode::empty())?);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize, date_time_ymd};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -36,20 +36,28 @@ impl Identity {
         Self::make(names, 2125)
     }
 
+    /// For these names, valid now, with a key of RSA where those of the others are elliptic curves'.
+    pub fn rsa(names: &[&str]) -> Self {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
+        Self::of(&key.expect("the system has randomness"), names, 2125)
+    }
+
     /// For `localhost` and 127.0.0.1, no longer valid.
     pub fn expired() -> Self {
         Self::make(&["localhost", "127.0.0.1"], 2021)
     }
 
     fn make(names: &[&str], until_year: i32) -> Self {
+        let key = KeyPair::generate().expect("the system has randomness");
+        Self::of(&key, names, until_year)
+    }
+
+    fn of(key: &KeyPair, names: &[&str], until_year: i32) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("the names are ASCII");
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(until_year, 1, 1);
-        let key = KeyPair::generate().expect("the system has randomness");
-        let certificate = params
-            .self_signed(&key)
-            .expect("the key fits the algorithm");
+        let certificate = params.self_signed(key).expect("the key fits the algorithm");
         Self {
             pem: certificate.pem(),
             certificate: certificate.into(),

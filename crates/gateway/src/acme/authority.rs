@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -32,6 +31,8 @@ pub(super) enum Failure {
     /// The authority does not answer, or something here keeps it from being asked. Nothing was
     /// ordered.
     Unreached(String),
+    /// A file here cannot be read or written.
+    Disk(String),
     /// It has answered, or something here is not as it must be.
     Refused {
         reason: String,
@@ -50,11 +51,9 @@ impl Failure {
         }
     }
 
-    pub(super) fn disk(directory: &Path, error: &io::Error) -> Self {
-        Self::Unreached(format!(
-            "{} or server.tls.acme.directory_root cannot be used: {error}",
-            directory.display()
-        ))
+    /// The error names the file.
+    pub(super) fn disk(error: &io::Error) -> Self {
+        Self::Disk(error.to_string())
     }
 
     pub(super) fn slow(after: Duration) -> Self {
@@ -74,7 +73,7 @@ impl Failure {
     pub(super) fn noted(self) -> Self {
         match self {
             Self::Unreached(reason) => Self::own(reason),
-            refused @ Self::Refused { .. } => refused,
+            other => other,
         }
     }
 }
@@ -147,7 +146,7 @@ impl Authority {
                 .ok()
                 .filter(|roots| !roots.is_empty())
                 .ok_or_else(|| {
-                    Failure::Unreached(
+                    Failure::Disk(
                         "server.tls.acme.directory_root holds no certificate in PEM".to_owned(),
                     )
                 })?;

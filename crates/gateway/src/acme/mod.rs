@@ -43,13 +43,13 @@ const WITHIN: Duration = Duration::from_mins(3);
 /// Fetches what is missing and renews what is old, until `stop`.
 pub(crate) async fn run(reloading: &Reloading, shown: &Shown, stop: CancellationToken) {
     let work = async {
-        let mut unreached = Unreached::default();
+        let mut pause = Pause::default();
         loop {
             let config = reloading.config();
             if let Some(acme) = config.acme()
-                && unreached.is_over()
+                && pause.is_over()
             {
-                look(reloading, acme, shown, &mut unreached).await;
+                look(reloading, acme, shown, &mut pause).await;
             }
             tokio::time::sleep(EVERY).await;
         }
@@ -57,14 +57,15 @@ pub(crate) async fn run(reloading: &Reloading, shown: &Shown, stop: Cancellation
     let _ = stop.run_until_cancelled(work).await;
 }
 
-/// How long an authority that does not answer is left alone. It costs nothing there to ask again.
+/// How long nothing is tried where nothing was ordered: an authority that does not answer, a disk that
+/// cannot be used. It costs nothing there to ask again.
 #[derive(Default)]
-struct Unreached {
+struct Pause {
     times: u32,
     until: Option<Instant>,
 }
 
-impl Unreached {
+impl Pause {
     fn is_over(&self) -> bool {
         self.until.is_none_or(|until| Instant::now() >= until)
     }
@@ -82,7 +83,7 @@ fn random() -> u32 {
 }
 
 /// Orders what is due, one name after the other.
-async fn look(reloading: &Reloading, acme: &Acme, shown: &Shown, unreached: &mut Unreached) {
+async fn look(reloading: &Reloading, acme: &Acme, shown: &Shown, pause: &mut Pause) {
     let store = Store::of(&reloading.config(), acme);
     for domain in &acme.domains {
         let now = unix_now();
@@ -90,8 +91,10 @@ async fn look(reloading: &Reloading, acme: &Acme, shown: &Shown, unreached: &mut
             continue;
         }
         let name = domain.clone();
-        let attempts = store.blocking(move |store| Ok(store.attempts(&name)));
-        let attempts = attempts.await.unwrap_or_default();
+        let attempts = match store.blocking(move |store| store.attempts(&name)).await {
+            Ok(attempts) => attempts,
+            Err(failure) => return tell(domain, &failure, pause),
+        };
         let next = attempts.next(now);
         if now < next {
             let seconds = next - now;
@@ -105,28 +108,49 @@ async fn look(reloading: &Reloading, acme: &Acme, shown: &Shown, unreached: &mut
         }
         match fetch(&store, acme, domain, attempts, shown).await {
             Ok(()) => {
-                *unreached = Unreached::default();
+                *pause = Pause::default();
                 show(reloading, shown).await;
                 tracing::info!(domain, "server.tls.acme: a new certificate is served");
             }
-            Err(Failure::Unreached(reason)) => {
-                let again = unreached.once_more();
-                tracing::warn!(
-                    domain,
-                    reason,
-                    ?again,
-                    "server.tls.acme: the authority cannot be reached; look at server.tls.acme.directory, DNS and the firewall. What is served stays"
-                );
-                return;
+            Err(failure) => {
+                tell(domain, &failure, pause);
+                if !matches!(failure, Failure::Refused { .. }) {
+                    // The next name would meet the same.
+                    return;
+                }
             }
-            Err(Failure::Refused { reason, remedy, .. }) => {
-                tracing::error!(
-                    domain,
-                    reason,
-                    remedy,
-                    "server.tls.acme: no certificate came about. What is served stays"
-                );
-            }
+        }
+    }
+}
+
+/// Says why there is no certificate, and when it is tried again where that is not for the name alone.
+fn tell(domain: &str, failure: &Failure, pause: &mut Pause) {
+    match failure {
+        Failure::Unreached(reason) => {
+            let again = pause.once_more();
+            tracing::warn!(
+                domain,
+                reason,
+                ?again,
+                "server.tls.acme: the authority cannot be reached; look at server.tls.acme.directory, DNS and the firewall. What is served stays"
+            );
+        }
+        Failure::Disk(reason) => {
+            let again = pause.once_more();
+            tracing::error!(
+                domain,
+                reason,
+                ?again,
+                "server.tls.acme: a file cannot be used, and nothing is ordered until it can; look at its owner, its disk and what is said of it. What is served stays"
+            );
+        }
+        Failure::Refused { reason, remedy, .. } => {
+            tracing::error!(
+                domain,
+                reason,
+                remedy,
+                "server.tls.acme: no certificate came about. What is served stays"
+            );
         }
     }
 }
@@ -155,7 +179,13 @@ async fn fetch(
 ) -> Result<(), Failure> {
     let root = match acme.directory_root.clone() {
         None => None,
-        Some(root) => Some(store.blocking(move |_| std::fs::read(root)).await?),
+        Some(root) => {
+            let read = move |_: &Store| {
+                let read = std::fs::read(&root);
+                read.map_err(|error| store::naming(&root, &error))
+            };
+            Some(store.blocking(read).await?)
+        }
     };
     let authority = Authority::new(root.as_deref())?;
     authority.answers(acme).await?;

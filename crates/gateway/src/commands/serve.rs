@@ -61,6 +61,10 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<ExitCode> {
     for address in gateway.addresses() {
         tracing::info!(%address, "serving media");
     }
+    for socket in gateway.sockets() {
+        let address = format!("unix:{}", socket.display());
+        tracing::info!(address, "serving media");
+    }
     for address in gateway.tls_addresses() {
         tracing::info!(%address, "serving media by TLS");
     }

@@ -28,6 +28,7 @@ impl Config {
         let mut kept = Vec::new();
         keep!(self, running, kept;
             server.listen => "server.listen",
+            server.socket_mode => "server.socket_mode",
             admin.listen => "admin.listen",
             state.directory => "state.directory",
             cache.directory => "cache.directory",

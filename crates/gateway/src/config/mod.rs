@@ -18,11 +18,13 @@ mod name;
 mod origin;
 mod places;
 mod problem;
+mod proxies;
 mod raw;
 mod route;
 mod schema;
 mod secrets;
 mod server;
+mod sockets;
 mod state;
 mod suggest;
 mod tls;
@@ -42,9 +44,10 @@ pub use limits::Limits;
 pub use log::{AccessForm, AccessLog, ClientAddresses, Log, LogFormat, LogLevel};
 pub use origin::{CacheTier, Origin, Writing};
 pub use problem::{Place, Problem, Rejected};
+pub use proxies::{Proxies, TrustedProxies};
 pub use route::{Deletes, Route, RouteUrl};
 pub use schema::schema_json;
-pub use server::{Proxies, Redirect, Server};
+pub use server::{Listen, Redirect, Server};
 pub use state::State;
 pub use tls::{Acme, CertificatePair, Certificates, Challenge, Tls};
 pub use values::{Budget, Period, Price, Rate};
@@ -166,7 +169,7 @@ impl Config {
     }
 
     fn check_listeners(&self, findings: &mut Findings) {
-        let plain = &self.server.listen;
+        let plain = &self.server.listen.addresses;
         let admin = &self.admin.listen;
         server::check_clash("admin.listen", admin, "server.listen", plain, findings);
         if let Some(tls) = &self.server.tls {

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::findings::Findings;
 use super::limits::{Limits, RawLimits};
 use super::problem::Problem;
+use super::proxies::{self, Proxies, TrustedProxies};
+use super::sockets;
 use super::state::directory;
 use super::tls::{RawTls, Tls};
 use super::values::{OneOrMany, Span};
@@ -19,16 +20,19 @@ use super::values::{OneOrMany, Span};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawServer {
-    /// Address and port, or a list of them. `[::]` takes IPv4 as well. Default `"[::]:8080"`.
+    /// Address and port, or `unix:` and the path of a socket for a proxy on the same machine, or a
+    /// list of them. `[::]` takes IPv4 as well. Default `"[::]:8080"`.
     listen: Option<OneOrMany>,
+    /// Who may connect to the unix sockets, as the mode of a file. Default `"0660"`.
+    socket_mode: Option<String>,
     /// Whether plain HTTP is redirected to HTTPS: `"auto"` does so only where TLS ends here, and
     /// never for a trusted proxy that says https; `"never"` does not. Default `"auto"`.
     redirect: Option<RawRedirect>,
     /// A directory whose `.well-known/acme-challenge/` is served on plain HTTP, for a program that
     /// fetches certificates by HTTP-01, such as `certbot --webroot`. Default: none.
     acme_webroot: Option<String>,
-    /// Networks (CIDR) of the reverse proxies in front, whose `X-Forwarded-*` is believed.
-    /// Per-client limits work only with these set or TLS ending here. Default `[]`.
+    /// Networks (CIDR) of the reverse proxies in front, whose `X-Forwarded-*` is believed; `"unix:"`
+    /// is whoever connects to a unix socket. Per-client limits work only with these set or TLS ending here. Default `[]`.
     trusted_proxies: Option<Vec<String>>,
     /// Whether connections of these proxies begin with the PROXY protocol (version 2), as balancers
     /// of TCP send it. All of them must then. Default `false`.
@@ -54,14 +58,16 @@ enum RawRedirect {
 /// Where viewers connect.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Plain HTTP; never empty.
-    pub listen: Vec<SocketAddr>,
+    /// Plain HTTP.
+    pub listen: Listen,
+    /// The mode of the unix sockets.
+    pub socket_mode: u32,
     /// Whether plain HTTP is redirected to HTTPS.
     pub redirect: Redirect,
     /// Where answers to an authority's challenges are laid, by another program.
     pub acme_webroot: Option<PathBuf>,
     /// Proxies whose word of the client and the scheme is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
     /// Whether their connections begin with the PROXY protocol.
     pub proxy_protocol: bool,
     /// How long running downloads may go on after a signal to stop.
@@ -77,22 +83,22 @@ pub struct Server {
 impl Server {
     /// The proxies behind which clients are known, an empty list where they connect themselves;
     /// `None` where a proxy that nobody declared may stand in front.
-    pub(crate) fn clients_known_behind(&self) -> Option<Proxies<'_>> {
+    pub(crate) fn clients_known_behind(&self) -> Option<Proxies> {
         let known = self.tls.is_some() || !self.trusted_proxies.is_empty();
-        known.then_some(Proxies {
-            networks: &self.trusted_proxies,
+        known.then(|| Proxies {
+            trusted: self.trusted_proxies.clone(),
             announce: self.proxy_protocol,
         })
     }
 }
 
-/// Proxies whose word of their clients is believed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Proxies<'a> {
-    /// Where they are.
-    pub networks: &'a [IpNet],
-    /// Whether they announce a client before its first byte, by the PROXY protocol.
-    pub announce: bool,
+/// Where plain HTTP is spoken; never nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// By TCP.
+    pub addresses: Vec<SocketAddr>,
+    /// Unix sockets, each by its whole path.
+    pub sockets: Vec<PathBuf>,
 }
 
 /// Whether plain HTTP is redirected to HTTPS.
@@ -106,12 +112,18 @@ pub enum Redirect {
 
 pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
     let listen = match &raw.listen {
-        Some(listen) => addresses("server.listen", listen, "[::]:8080", findings),
-        None => vec![SocketAddr::from(([0_u16; 8], 8080))],
+        Some(written) => listen(written, findings),
+        None => Listen {
+            addresses: vec![SocketAddr::from(([0_u16; 8], 8080))],
+            sockets: Vec::new(),
+        },
     };
-    let trusted_proxies = raw.trusted_proxies.unwrap_or_default();
+    let written = raw.trusted_proxies.unwrap_or_default();
+    let trusted_proxies = proxies::check(&written, findings);
+    let socket_mode = sockets::check_mode(raw.socket_mode.as_deref(), findings);
+    sockets::check_use(&listen.sockets, socket_mode, &trusted_proxies, findings);
     let proxy_protocol = raw.proxy_protocol.unwrap_or(false);
-    if proxy_protocol && trusted_proxies.is_empty() {
+    if proxy_protocol && written.is_empty() {
         findings.refuse(
             Problem::new(
                 "server.proxy_protocol",
@@ -123,6 +135,7 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
     }
     Server {
         listen,
+        socket_mode,
         redirect: match raw.redirect {
             None | Some(RawRedirect::Auto) => Redirect::Auto,
             Some(RawRedirect::Never) => Redirect::Never,
@@ -130,7 +143,7 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
         acme_webroot: raw
             .acme_webroot
             .map(|path| directory("server.acme_webroot", Some(path), "/var/www/acme", findings)),
-        trusted_proxies: networks(&trusted_proxies, findings),
+        trusted_proxies,
         proxy_protocol,
         drain: raw.drain.map_or(Duration::from_mins(1), |drain| drain.0),
         origin_header: raw.origin_header.unwrap_or(true),
@@ -139,30 +152,73 @@ pub(super) fn check(raw: RawServer, findings: &mut Findings) -> Server {
     }
 }
 
+/// Where plain HTTP is spoken: addresses and sockets, in one list.
+fn listen(written: &OneOrMany, findings: &mut Findings) -> Listen {
+    let key = "server.listen";
+    let mut list = List::new("[::]:8080");
+    let mut found = Vec::new();
+    list.check_any(key, written, findings);
+    for (index, text) in written.items.iter().enumerate() {
+        let path = written.path(key, index);
+        match text.strip_prefix(sockets::SCHEME) {
+            Some(socket) => sockets::check(path, text, socket, &mut found, findings),
+            None => list.check(path, text, findings),
+        }
+    }
+    Listen {
+        addresses: list.addresses,
+        sockets: found,
+    }
+}
+
 /// Parses addresses; says what is wrong with each that is none.
 pub(super) fn addresses(
     key: &str,
     written: &OneOrMany,
-    example: &str,
+    example: &'static str,
     findings: &mut Findings,
 ) -> Vec<SocketAddr> {
-    if written.items.is_empty() {
-        findings.refuse(Problem::new(
-            key,
-            "an empty list listens nowhere",
-            format!("write \"{example}\""),
-        ));
-    }
-    let mut addresses: Vec<SocketAddr> = Vec::new();
+    let mut list = List::new(example);
+    list.check_any(key, written, findings);
     for (index, text) in written.items.iter().enumerate() {
-        let path = written.path(key, index);
+        list.check(written.path(key, index), text, findings);
+    }
+    list.addresses
+}
+
+/// Addresses that were found fit so far.
+struct List {
+    addresses: Vec<SocketAddr>,
+    example: &'static str,
+}
+
+impl List {
+    fn new(example: &'static str) -> Self {
+        Self {
+            addresses: Vec::new(),
+            example,
+        }
+    }
+
+    fn check_any(&self, key: &str, written: &OneOrMany, findings: &mut Findings) {
+        if written.items.is_empty() {
+            findings.refuse(Problem::new(
+                key,
+                "an empty list listens nowhere",
+                format!("write \"{}\"", self.example),
+            ));
+        }
+    }
+
+    /// One more, written at this path of the configuration.
+    fn check(&mut self, path: String, text: &str, findings: &mut Findings) {
         match text.parse() {
-            Ok(address) if addresses.contains(&address) => findings.refuse(
+            Ok(address) if self.addresses.contains(&address) => findings.refuse(
                 Problem::new(path, "listed twice", "remove one of the two").with_value(text),
             ),
             Ok(address) => {
-                let clash = addresses.iter().find(|other| overlap(address, **other));
-                if let Some(other) = clash {
+                let mut others = self.addresses.iter();
+                if let Some(other) = others.find(|other| overlap(address, **other)) {
                     findings.refuse(
                         Problem::new(
                             path,
@@ -172,63 +228,30 @@ pub(super) fn addresses(
                         .with_value(text),
                     );
                 }
-                addresses.push(address);
+                self.addresses.push(address);
             }
             Err(_) => findings.refuse(
                 Problem::new(
                     path,
                     "not an address with a port",
-                    address_remedy(text, example),
+                    address_remedy(text, self.example),
                 )
                 .with_value(text),
             ),
         }
     }
-    addresses
 }
 
 fn address_remedy(text: &str, example: &str) -> String {
+    if text.starts_with(sockets::SCHEME) {
+        return format!("write \"{example}\"; only server.listen can be a unix socket");
+    }
     let port = text.rsplit(':').next().unwrap_or(text);
     match port.parse::<u16>() {
         Ok(port) if text.starts_with("localhost") => format!("write \"127.0.0.1:{port}\""),
         Ok(port) => format!("write \"[::]:{port}\" for every address of this machine"),
         Err(_) => format!("write a numeric address and a port, such as \"{example}\""),
     }
-}
-
-fn networks(written: &[String], findings: &mut Findings) -> Vec<IpNet> {
-    let mut networks = Vec::new();
-    for (index, text) in written.iter().enumerate() {
-        let path = format!("server.trusted_proxies[{index}]");
-        // A single address is a network of one.
-        let parsed = text
-            .parse::<IpNet>()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-        match parsed {
-            Ok(network) => {
-                if network.prefix_len() == 0 {
-                    findings.warn(
-                        Problem::new(
-                            &path,
-                            "every client may claim any address for itself",
-                            "list only the networks of your own proxies",
-                        )
-                        .with_value(text),
-                    );
-                }
-                networks.push(network.trunc());
-            }
-            Err(_) => findings.refuse(
-                Problem::new(
-                    path,
-                    "not a network",
-                    "write it as \"172.16.0.0/12\" or \"fd00::/8\"",
-                )
-                .with_value(text),
-            ),
-        }
-    }
-    networks
 }
 
 /// Refuses a second listener on an address that a first one covers.

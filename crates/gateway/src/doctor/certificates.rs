@@ -49,7 +49,12 @@ fn judge(config: &Config, certificates: &Certificates, now: i64) -> Vec<Finding>
         }
     }
     for certificate in certificates.iter() {
-        let (level, remedy) = standing(certificate, now);
+        let renew = if config.acme().is_some() {
+            "the gateway renews it; its log says what keeps it from that"
+        } else {
+            "renew it; the files are read again when they change"
+        };
+        let (level, remedy) = standing(certificate, now, renew);
         let days = (certificate.not_after - now).div_euclid(DAY_SECONDS);
         let names = match &*certificate.hosts {
             [] => "no host".to_owned(),
@@ -70,22 +75,25 @@ fn judge(config: &Config, certificates: &Certificates, now: i64) -> Vec<Finding>
                 Level::Warning,
                 Check::Certificate,
                 format!("no certificate is made for {host}, so clients refuse the connection"),
-                "have one made for it and add it to certificate and private_key",
+                if config.acme().is_some() {
+                    "add it to server.tls.acme.domains"
+                } else {
+                    "have one made for it and add it to certificate and private_key"
+                },
             );
         }
     }
     findings.into_list()
 }
 
-fn standing(certificate: &Certificate, now: i64) -> (Level, &'static str) {
-    const RENEW: &str = "renew it; the files are read again when they change";
+fn standing(certificate: &Certificate, now: i64, renew: &'static str) -> (Level, &'static str) {
     if now < certificate.not_before {
         let remedy = "it is not valid yet: look at this machine's clock";
         (Level::Problem, remedy)
     } else if now >= certificate.not_after {
-        (Level::Problem, RENEW)
+        (Level::Problem, renew)
     } else if now + NEAR_DAYS * DAY_SECONDS > certificate.not_after {
-        (Level::Warning, RENEW)
+        (Level::Warning, renew)
     } else if certificate.hosts.is_empty() {
         let remedy = "it names no host, so clients refuse it: have one made with subjectAltName";
         (Level::Problem, remedy)

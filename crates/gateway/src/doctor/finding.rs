@@ -70,6 +70,8 @@ pub enum Check {
     Certificate,
     /// Whether a directory of the gateway can be used.
     Directory,
+    /// Whether a unix socket can be listened on.
+    Socket,
     /// What the process may take.
     Memory,
 }
@@ -94,6 +96,7 @@ impl Check {
             Self::Dns => "dns",
             Self::Certificate => "certificate",
             Self::Directory => "directory",
+            Self::Socket => "socket",
             Self::Memory => "memory",
         }
     }

@@ -38,7 +38,7 @@ fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<IpAddr>().is_ok()
 }
 
-async fn look_up(host: &str, patience: Duration) -> Lookup {
+pub(super) async fn look_up(host: &str, patience: Duration) -> Lookup {
     let asked = (host.to_owned(), 443);
     match aside(patience, move || asked.to_socket_addrs()).await {
         Some(Ok(addresses)) => {
@@ -80,12 +80,12 @@ fn judge(route: &str, host: &str, lookup: &Lookup) -> Vec<Finding> {
     findings.into_list()
 }
 
-fn list(addresses: &[IpAddr]) -> String {
+pub(super) fn list(addresses: &[IpAddr]) -> String {
     let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     texts.join(", ")
 }
 
-fn is_private(address: &IpAddr) -> bool {
+pub(super) fn is_private(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),

@@ -5,8 +5,10 @@
 //! | `ask`, `facts` | what an origin is asked, and what it said |
 //! | `judge` | what that means; pure |
 //! | `hosts`, `places`, `memory` | the routes' names, the state directory, the memory sum |
+//! | `sockets` | the unix sockets to listen on |
 //! | `fleet` | the Redis by which gateways tell each other |
 //! | `certificates` | who is shown which certificate, and until when |
+//! | `challenges` | whether an authority finds what it looks for |
 //! | `published` | which of an origin's keys the routes publish; pure |
 //! | `canaries` | the keys that a running gateway has learned |
 //! | `aside` | how work is left behind that hangs |
@@ -18,6 +20,7 @@ mod aside;
 mod ask;
 mod canaries;
 mod certificates;
+mod challenges;
 mod facts;
 mod finding;
 mod fleet;
@@ -27,6 +30,7 @@ mod memory;
 mod places;
 mod probe;
 mod published;
+mod sockets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +101,10 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         let now = i64::try_from(unix_now()).unwrap_or(i64::MAX);
         aside::aside(patience / 4, move || certificates::examine(&config, now))
     };
-    let (looked, cached, available, certified) = tokio::join!(looked, cached, available, certified);
+    let sockets = config.server.listen.sockets.clone();
+    let listened = aside::aside(patience / 4, move || sockets::look(&sockets));
+    let (looked, cached, available, certified, listened) =
+        tokio::join!(looked, cached, available, certified, listened);
     let (standing, (learned, about_canaries), tombstones) = match looked {
         Some((standing, canaries, tombstones)) => (Some(standing), canaries, tombstones),
         None => (None, (Learned::new(), Vec::new()), Ok(0)),
@@ -109,7 +116,9 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         .map(|origin| examine_origin(config, origin, &learned, &names, deadline));
     let hosts = hosts::examine(config, patience / 2);
     let fleet = fleet::examine(config.fleet.as_ref(), patience / 2);
-    let (mut examined, hosts, fleet) = tokio::join!(join_all(origins), hosts, fleet);
+    let challenges = challenges::examine(config, patience / 2);
+    let (mut examined, hosts, fleet, challenges) =
+        tokio::join!(join_all(origins), hosts, fleet, challenges);
     examined.extend(config.retired.iter().map(|name| retired(name)));
     let user = places::User::of_this_process();
     let place = |key, path, worst| places::Place { key, path, worst };
@@ -135,11 +144,14 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
     };
     let cache = place("cache.directory", &*config.cache.directory, worst);
     let cache = places::judge(cache, cached.as_ref(), user);
+    let listened = sockets::judge(&config.server.listen.sockets, listened, user);
     let memory = Memory::of(config, tombstones as u64);
     let sum = memory::judge(&memory, available.flatten());
     for (title, findings) in [
+        ("unix sockets", listened),
         ("routes", hosts),
         ("TLS", certified.unwrap_or_default()),
+        ("challenges", challenges),
         ("fleet", fleet),
         ("state directory", state),
         ("cache directory", cache),

@@ -42,7 +42,7 @@ impl User {
 pub(super) fn look(path: &Path) -> Standing {
     match path.metadata() {
         Ok(metadata) if !metadata.is_dir() => Standing::NotADirectory,
-        Ok(_) => match use_it(path) {
+        Ok(_) => match can_be_used(path) {
             Ok(()) => Standing::Usable,
             Err(errno) => Standing::Unusable(errno.to_string()),
         },
@@ -50,14 +50,15 @@ pub(super) fn look(path: &Path) -> Standing {
             let above = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             let above = above.ancestors().find(|above| above.is_dir());
             Standing::Absent {
-                can_be_made: above.is_some_and(|above| use_it(above).is_ok()),
+                can_be_made: above.is_some_and(|above| can_be_used(above).is_ok()),
             }
         }
         Err(error) => Standing::Unusable(error.to_string()),
     }
 }
 
-fn use_it(path: &Path) -> rustix::io::Result<()> {
+/// Whether this process may look into a directory and change it. Blocks.
+pub(super) fn can_be_used(path: &Path) -> rustix::io::Result<()> {
     let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     rustix::fs::accessat(CWD, path, all, AtFlags::EACCESS)
 }
@@ -119,7 +120,7 @@ pub(super) fn judge(place: Place<'_>, standing: Option<&Standing>, user: User) -
 }
 
 /// A path that can be pasted into a shell.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let path: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');

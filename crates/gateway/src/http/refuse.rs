@@ -15,6 +15,8 @@ use object::InvalidKey;
 
 use super::respond::{METHODS, NO_STORE, bare};
 
+/// Somebody has to correct a configuration.
+const AFTER_CORRECTION_SECONDS: u64 = 120;
 /// How much of a client's text a body repeats.
 const MAX_ECHO_CHARS: usize = 200;
 
@@ -51,6 +53,8 @@ pub enum Refusal {
     },
     /// 503: as many answers as allowed are on their way.
     TooManyBodies,
+    /// 503: only the end of the connection would end the body, and there it looks like a break.
+    EndUnseen,
 }
 
 impl Refusal {
@@ -65,7 +69,9 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Gone => StatusCode::GONE,
             Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::Unavailable { .. } | Self::TooManyBodies => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::TooManyBodies | Self::EndUnseen => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -84,6 +90,12 @@ impl Refusal {
                 "nobody can say at the moment whether this exists; try again\n".into()
             }
             Self::TooManyBodies => "too many downloads at the moment; try again\n".into(),
+            Self::EndUnseen => {
+                "the length of this is not known, and by HTTP/1.0 on a unix socket nobody could tell \
+                 its end from a break: let the proxy in front speak HTTP/1.1 (nginx: \
+                 proxy_http_version 1.1;)\n"
+                    .into()
+            }
         }
     }
 }
@@ -119,6 +131,9 @@ pub fn refuse(refusal: &Refusal) -> (Parts, String) {
         }
         Refusal::TooManyBodies => {
             headers.insert(RETRY_AFTER, 1.into());
+        }
+        Refusal::EndUnseen => {
+            headers.insert(RETRY_AFTER, AFTER_CORRECTION_SECONDS.into());
         }
         Refusal::BadKey(_)
         | Refusal::BadRequest(_)

@@ -3,14 +3,16 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::connection::Accepted;
+use super::transport::Transport;
+use super::unix::SocketFile;
 
 /// How long to leave the listeners alone when there is no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -19,9 +21,15 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// A listener, and how its connections are spoken to.
 pub(super) struct Listener {
-    pub(super) tcp: TcpListener,
+    pub(super) at: At,
     /// Where they begin with TLS.
     pub(super) tls: Option<TlsAcceptor>,
+}
+
+/// Where connections come from.
+pub(super) enum At {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
 }
 
 pub(super) struct Acceptor {
@@ -45,9 +53,9 @@ impl Acceptor {
     pub(super) async fn next(&mut self) -> Accepted {
         loop {
             match self.accept().await {
-                Ok((tcp, peer)) => {
+                Ok((transport, peer)) => {
                     let tls = self.listeners[self.turn].tls.as_ref();
-                    return accepted(tcp, peer, tls);
+                    return accepted(transport, peer, tls);
                 }
                 Err(error) if of_one_connection(&error) => {}
                 Err(error) => {
@@ -66,26 +74,18 @@ impl Acceptor {
     pub(super) fn last(self) -> Vec<Accepted> {
         let listeners = self.listeners.into_iter();
         // Not by the runtime, which knows only of those that its last look at the kernel showed.
-        listeners
-            .filter_map(|listener| Some((listener.tcp.into_std().ok()?, listener.tls)))
-            .flat_map(|(listener, tls)| {
-                std::iter::from_fn(move || {
-                    let (tcp, peer) = listener.accept().ok()?;
-                    Some((tcp, peer, tls.clone()))
-                })
-            })
-            .filter_map(|(tcp, peer, tls)| {
-                tcp.set_nonblocking(true).ok()?;
-                Some(accepted(TcpStream::from_std(tcp).ok()?, peer, tls.as_ref()))
-            })
-            .collect()
+        let waiting = listeners.flat_map(|Listener { at, tls }| {
+            let waiting = waiting_at(at);
+            waiting.map(move |(transport, peer)| accepted(transport, peer, tls.as_ref()))
+        });
+        waiting.collect()
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self) -> io::Result<(Transport, Option<SocketAddr>)> {
         poll_fn(|cx| {
             for _ in 0..self.listeners.len() {
                 self.turn = (self.turn + 1) % self.listeners.len();
-                if let Poll::Ready(accepted) = self.listeners[self.turn].tcp.poll_accept(cx) {
+                if let Poll::Ready(accepted) = self.listeners[self.turn].at.poll_accept(cx) {
                     return Poll::Ready(accepted);
                 }
             }
@@ -95,11 +95,53 @@ impl Acceptor {
     }
 }
 
+impl At {
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Transport, Option<SocketAddr>)>> {
+        match self {
+            Self::Tcp(tcp) => tcp
+                .poll_accept(cx)
+                .map_ok(|(tcp, peer)| (Transport::Tcp(tcp), Some(peer))),
+            Self::Unix(unix, _) => unix
+                .poll_accept(cx)
+                .map_ok(|(unix, _)| (Transport::Unix(unix), None)),
+        }
+    }
+}
+
+/// Closes a listener, and hands over who waits there.
+fn waiting_at(at: At) -> Box<dyn Iterator<Item = (Transport, Option<SocketAddr>)>> {
+    match at {
+        At::Tcp(listener) => {
+            let listener = listener.into_std();
+            let next = move || listener.as_ref().ok()?.accept().ok();
+            Box::new(std::iter::from_fn(next).filter_map(|(tcp, peer)| {
+                tcp.set_nonblocking(true).ok()?;
+                let tcp = TcpStream::from_std(tcp).ok()?;
+                Some((Transport::Tcp(tcp), Some(peer)))
+            }))
+        }
+        At::Unix(listener, file) => {
+            // First, so that nobody connects any more.
+            drop(file);
+            let listener = listener.into_std();
+            let next = move || listener.as_ref().ok()?.accept().ok();
+            Box::new(std::iter::from_fn(next).filter_map(|(unix, _)| {
+                unix.set_nonblocking(true).ok()?;
+                let unix = UnixStream::from_std(unix).ok()?;
+                Some((Transport::Unix(unix), None))
+            }))
+        }
+    }
+}
+
 /// An IPv4 client of a dual stack listener is an IPv4 client.
-fn accepted(tcp: TcpStream, peer: SocketAddr, tls: Option<&TlsAcceptor>) -> Accepted {
+fn accepted(transport: Transport, peer: Option<SocketAddr>, tls: Option<&TlsAcceptor>) -> Accepted {
     Accepted {
-        tcp,
-        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        transport,
+        peer: peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port())),
         tls: tls.cloned(),
     }
 }

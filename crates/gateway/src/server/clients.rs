@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
-use ipnet::IpNet;
 
 use crate::config::Proxies;
 
@@ -22,9 +21,7 @@ const V6_PREFIX_BITS: u32 = 64;
 /// What each client has open.
 #[derive(Debug)]
 pub(super) struct Clients {
-    trusted: Box<[IpNet]>,
-    /// Whether those announce a client before its first byte.
-    announce: bool,
+    proxies: Proxies,
     most: usize,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -38,50 +35,48 @@ pub(super) struct Full;
 pub(super) struct Place(Option<(Arc<Clients>, IpAddr)>);
 
 impl Clients {
-    pub(super) fn new(proxies: Proxies<'_>, most: usize) -> Arc<Self> {
+    pub(super) fn new(proxies: Proxies, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            trusted: proxies.networks.into(),
-            announce: proxies.announce,
+            proxies,
             most,
             open: Arc::default(),
         })
     }
 
     /// The same clients under other rules.
-    pub(super) fn ruled_by(&self, proxies: Proxies<'_>, most: usize) -> Arc<Self> {
+    pub(super) fn ruled_by(&self, proxies: Proxies, most: usize) -> Arc<Self> {
         Arc::new(Self {
-            trusted: proxies.networks.into(),
-            announce: proxies.announce,
+            proxies,
             most,
             open: Arc::clone(&self.open),
         })
     }
 
     /// Whether a connection from this address begins with word of its client.
-    pub(super) fn are_announced_by(&self, peer: IpAddr) -> bool {
-        self.announce && self.trusts(peer)
+    pub(super) fn are_announced_by(&self, peer: Option<IpAddr>) -> bool {
+        self.proxies.announce && self.proxies.trusted.include(peer)
     }
 
-    /// A place for a connection from this address.
-    pub(super) fn connected(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Full> {
-        if self.trusts(peer) {
-            return Ok(Place::default());
+    /// A place for a connection from this address. Who comes by a unix socket is told from nobody.
+    pub(super) fn connected(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Place, Full> {
+        match peer {
+            Some(client) if !self.trusts(client) => self.enter(client),
+            _ => Ok(Place::default()),
         }
-        self.enter(peer)
     }
 
     /// Who asks by a request that a connection from this address brought, and a place for it.
     pub(super) fn asked(
         self: &Arc<Self>,
-        peer: IpAddr,
+        peer: Option<IpAddr>,
         headers: &HeaderMap,
-    ) -> (IpAddr, Result<Place, Full>) {
-        if !self.trusts(peer) {
+    ) -> (Option<IpAddr>, Result<Place, Full>) {
+        if !self.proxies.trusted.include(peer) {
             // Its connection was counted.
             return (peer, Ok(Place::default()));
         }
         match self.named(headers) {
-            Some(client) => (client, self.enter(client)),
+            Some(client) => (Some(client), self.enter(client)),
             None => (peer, Ok(Place::default())),
         }
     }
@@ -109,9 +104,7 @@ impl Clients {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted
-            .iter()
-            .any(|network| network.contains(&address))
+        self.proxies.trusted.include(Some(address))
     }
 
     fn enter(self: &Arc<Self>, client: IpAddr) -> Result<Place, Full> {
@@ -170,12 +163,23 @@ fn household(client: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use ipnet::IpNet;
+
     use super::*;
+    use crate::config::TrustedProxies;
 
     fn clients(most: usize) -> Arc<Clients> {
-        let trusted = ["172.16.0.0/12", "fd00::/8"].map(|network| network.parse().unwrap());
+        let networks = ["172.16.0.0/12", "fd00::/8"].map(|network| network.parse().unwrap());
+        behind(networks.into(), false, most)
+    }
+
+    fn behind(networks: Vec<IpNet>, by_socket: bool, most: usize) -> Arc<Clients> {
+        let trusted = TrustedProxies {
+            networks,
+            by_socket,
+        };
         let proxies = Proxies {
-            networks: &trusted,
+            trusted,
             announce: false,
         };
         Clients::new(proxies, most)
@@ -195,39 +199,45 @@ mod tests {
     #[test]
     fn a_client_gets_its_places_back() {
         let clients = clients(2);
-        let first = clients.connected(at("203.0.113.1")).unwrap();
-        let _second = clients.connected(at("203.0.113.1")).unwrap();
-        assert_eq!(clients.connected(at("203.0.113.1")).unwrap_err(), Full);
-        assert!(clients.connected(at("203.0.113.2")).is_ok());
+        let first = clients.connected(Some(at("203.0.113.1"))).unwrap();
+        let _second = clients.connected(Some(at("203.0.113.1"))).unwrap();
+        assert_eq!(
+            clients.connected(Some(at("203.0.113.1"))).unwrap_err(),
+            Full
+        );
+        assert!(clients.connected(Some(at("203.0.113.2"))).is_ok());
         drop(first);
-        assert!(clients.connected(at("203.0.113.1")).is_ok());
+        assert!(clients.connected(Some(at("203.0.113.1"))).is_ok());
     }
 
     #[test]
     fn nothing_is_remembered_of_those_who_left() {
         let clients = clients(2);
-        drop(clients.connected(at("203.0.113.1")));
+        drop(clients.connected(Some(at("203.0.113.1"))));
         assert!(clients.open.lock().unwrap().is_empty());
     }
 
     #[test]
     fn a_network_of_one_household_is_one_client() {
         let clients = clients(1);
-        let _one = clients.connected(at("2001:db8:0:1::1")).unwrap();
-        assert_eq!(clients.connected(at("2001:db8:0:1::2")).unwrap_err(), Full);
-        assert!(clients.connected(at("2001:db8:0:2::1")).is_ok());
+        let _one = clients.connected(Some(at("2001:db8:0:1::1"))).unwrap();
+        assert_eq!(
+            clients.connected(Some(at("2001:db8:0:1::2"))).unwrap_err(),
+            Full
+        );
+        assert!(clients.connected(Some(at("2001:db8:0:2::1"))).is_ok());
     }
 
     #[test]
     fn a_trusted_proxy_is_not_counted_and_its_clients_are() {
         let clients = clients(1);
-        let proxy = at("172.18.0.2");
+        let proxy = Some(at("172.18.0.2"));
         let connections: Vec<_> = (0..9).map(|_| clients.connected(proxy)).collect();
         assert!(connections.iter().all(Result::is_ok));
         let asked = |lines: &[&str]| clients.asked(proxy, &forwarded(lines));
         let (client, place) = asked(&["203.0.113.1"]);
         let _one = place.unwrap();
-        assert_eq!(client, at("203.0.113.1"));
+        assert_eq!(client, Some(at("203.0.113.1")));
         assert_eq!(asked(&["203.0.113.1"]).1.unwrap_err(), Full);
         let (client, place) = asked(&[]);
         assert!(client == proxy && place.is_ok());
@@ -239,10 +249,27 @@ mod tests {
         let clients = clients(1);
         for _ in 0..9 {
             let claim = forwarded(&["198.51.100.7"]);
-            let (client, place) = clients.asked(at("203.0.113.1"), &claim);
-            assert_eq!(client, at("203.0.113.1"));
+            let (client, place) = clients.asked(Some(at("203.0.113.1")), &claim);
+            assert_eq!(client, Some(at("203.0.113.1")));
             assert!(place.unwrap().0.is_none());
         }
+    }
+
+    #[test]
+    fn who_comes_by_a_unix_socket_speaks_for_clients_only_where_it_is_trusted() {
+        let claim = forwarded(&["203.0.113.1"]);
+        let strangers = behind(vec!["0.0.0.0/0".parse().unwrap()], false, 1);
+        let trusted = behind(Vec::new(), true, 1);
+        for clients in [&strangers, &trusted] {
+            let connections: Vec<_> = (0..9).map(|_| clients.connected(None)).collect();
+            assert!(connections.iter().all(Result::is_ok));
+        }
+        let (client, place) = strangers.asked(None, &claim);
+        assert!(client.is_none() && place.unwrap().0.is_none());
+        let (client, place) = trusted.asked(None, &claim);
+        assert!(client == Some(at("203.0.113.1")) && place.unwrap().0.is_some());
+        let (client, place) = trusted.asked(None, &forwarded(&[]));
+        assert!(client.is_none() && place.unwrap().0.is_none());
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::field::{DisplayValue, display};
 
 use super::clients::{Clients, Place};
 use super::handshake::shake_hands;
@@ -22,6 +22,7 @@ use super::preamble;
 use super::requests::{Peer, Requests, Service};
 use super::streams::Streams;
 use super::talk::{Manners, Talk};
+use super::transport::Transport;
 use super::watch::Watch;
 use crate::address::shortened;
 use crate::config::Limits;
@@ -49,10 +50,15 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn announces(&self, peer: SocketAddr) -> bool {
+    fn announces(&self, peer: Option<SocketAddr>) -> bool {
         let clients = self.clients.as_ref();
-        clients.is_some_and(|clients| clients.are_announced_by(peer.ip()))
+        clients.is_some_and(|clients| clients.are_announced_by(peer.map(|peer| peer.ip())))
     }
+}
+
+/// As much of a client's address as is logged.
+pub(super) fn shown(client: IpAddr) -> DisplayValue<IpAddr> {
+    display(shortened(client))
 }
 
 /// How a connection ended.
@@ -64,16 +70,21 @@ pub(super) enum End {
 
 /// A connection as it was accepted.
 pub(super) struct Accepted {
-    pub(super) tcp: TcpStream,
-    pub(super) peer: SocketAddr,
+    pub(super) transport: Transport,
+    /// None of a unix socket.
+    pub(super) peer: Option<SocketAddr>,
     /// Where its listener wants TLS.
     pub(super) tls: Option<TlsAcceptor>,
 }
 
 pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Shared) -> End {
-    let Accepted { mut tcp, peer, tls } = accepted;
+    let Accepted {
+        mut transport,
+        peer,
+        tls,
+    } = accepted;
     let (peer, _client) = if shared.announces(peer) {
-        match announced(&mut tcp, peer, &shared).await {
+        match announced(&mut transport, peer, &shared).await {
             Some(announced) => announced,
             None => return End::Finished,
         }
@@ -82,10 +93,12 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
     };
     let secure = tls.is_some();
     let watch = Watch::new(&shared.limits);
-    let wire = Wire::new(tcp, Arc::clone(&watch));
+    let can_be_reset = transport.can_be_reset();
+    let client = peer.map(|peer| peer.ip());
+    let wire = Wire::new(transport, Arc::clone(&watch));
     let socket = match tls {
         None => Socket::plain(wire),
-        Some(tls) => match shake_hands(tls, wire, peer, &shared).await {
+        Some(tls) => match shake_hands(tls, wire, client, &shared).await {
             Ok(socket) => socket,
             Err(end) => return end,
         },
@@ -103,8 +116,9 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
         service,
         peer: Peer {
             address: peer,
-            client: peer.ip(),
+            client,
             secure,
+            can_be_reset,
         },
         watch: Arc::clone(&watch),
         stop: shared.stop.clone(),
@@ -126,7 +140,7 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
         loop {
             if let Poll::Ready(served) = talk.poll(cx, &manners) {
                 if let Err(error) = served {
-                    tracing::debug!(client = %shortened(peer.ip()), error, "connection ended early");
+                    tracing::debug!(client = client.map(shown), error, "connection ended early");
                 }
                 return Poll::Ready(End::Finished);
             }
@@ -150,7 +164,7 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
                 }
                 Step::Rest => talk.rest(&manners),
                 Step::Drop(cut) => {
-                    tracing::debug!(client = %shortened(peer.ip()), ?cut, "connection cut");
+                    tracing::debug!(client = client.map(shown), ?cut, "connection cut");
                     if cut == Cut::Slow {
                         watch.end_with_reset();
                     }
@@ -169,11 +183,11 @@ pub(super) async fn serve(accepted: Accepted, service: impl Service, shared: Sha
 /// Who a trusted proxy says has connected to it, and the client's place; `None` where it says it
 /// wrongly, too late, or of a client that has no place left.
 async fn announced(
-    tcp: &mut TcpStream,
-    proxy: SocketAddr,
+    transport: &mut Transport,
+    proxy: Option<SocketAddr>,
     shared: &Shared,
-) -> Option<(SocketAddr, Place)> {
-    let said = preamble::read(tcp);
+) -> Option<(Option<SocketAddr>, Place)> {
+    let said = preamble::read(transport);
     let said = tokio::time::timeout(shared.limits.header_timeout, said);
     let said = tokio::select! {
         biased;
@@ -184,12 +198,12 @@ async fn announced(
     match said {
         Ok(Some(client)) => {
             let clients = shared.clients.as_ref()?;
-            let place = clients.connected(client.ip()).ok()?;
-            Some((client, place))
+            let place = clients.connected(Some(client.ip())).ok()?;
+            Some((Some(client), place))
         }
         Ok(None) => Some((proxy, Place::default())),
         Err(error) => {
-            tracing::debug!(%proxy, %error, "closed: the proxy did not say who connects");
+            tracing::debug!(proxy = proxy.map(display), %error, "closed: the proxy did not say who connects");
             None
         }
     }

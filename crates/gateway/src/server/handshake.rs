@@ -5,14 +5,13 @@
 //! the internet may fail as often as they like.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{End, FIRST_REQUEST, Shared};
+use super::connection::{End, FIRST_REQUEST, Shared, shown};
 use super::io::{Socket, Wire};
 use crate::acme::PROTOCOL;
-use crate::address::shortened;
 
 /// Bytes that wait encrypted for a slow reader: two records.
 const UNSENT_BYTES: usize = 32 * 1024;
@@ -21,7 +20,7 @@ const UNSENT_BYTES: usize = 32 * 1024;
 pub(super) async fn shake_hands(
     acceptor: TlsAcceptor,
     wire: Wire,
-    peer: SocketAddr,
+    client: Option<IpAddr>,
     shared: &Shared,
 ) -> Result<Socket, End> {
     let shaken = async {
@@ -47,8 +46,7 @@ pub(super) async fn shake_hands(
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(PROTOCOL) => Err(End::Finished),
         Ok(stream) => Ok(Socket::tls(stream)),
         Err(error) => {
-            let client = shortened(peer.ip());
-            tracing::debug!(%client, %error, "no TLS connection came about");
+            tracing::debug!(client = client.map(shown), %error, "no TLS connection came about");
             Err(End::Finished)
         }
     }

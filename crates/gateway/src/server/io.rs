@@ -11,19 +11,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
 use super::heads::Heads;
+use super::transport::Transport;
 use super::watch::Watch;
 
-/// Bytes that the kernel holds unsent; more wait in the body's source.
-const UNSENT_BYTES: u32 = 64 * 1024;
-/// How HTTP/2 begins, and no method that is answered (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI";
+/// How HTTP/2 begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long what a client still sends is thrown away, so that it reads our last words. Of a
 /// multiplexed one, which tells us of each piece that it reads, after its last byte.
 const LINGER: Duration = Duration::from_secs(1);
@@ -43,8 +40,15 @@ pub(super) struct Socket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
     Http1,
-    /// HTTP/2, or what its first bytes do not tell from it yet.
-    Either,
+    Http2,
+}
+
+/// What begins like this, where that can be told.
+fn opening(said: &[u8]) -> Option<Opening> {
+    if !PREFACE.starts_with(said) {
+        return Some(Opening::Http1);
+    }
+    (said.len() == PREFACE.len()).then_some(Opening::Http2)
 }
 
 /// Known when the connection begins, so that plain ones do not pay for the others.
@@ -63,28 +67,29 @@ impl Socket {
         Self::new(watch, Stream::Tls(Box::new(stream)))
     }
 
-    /// Ready when it can be told what the client speaks, or when it has gone. Reads nothing.
-    pub(super) fn poll_opening(&self, cx: &mut Context<'_>) -> Poll<Opening> {
-        let wire = match &self.stream {
-            Stream::Plain(wire) => wire,
-            Stream::Tls(tls) => {
-                let agreed = tls.get_ref().1.alpn_protocol();
-                return Poll::Ready(match agreed {
-                    Some(b"http/1.1") => Opening::Http1,
-                    _ => Opening::Either,
-                });
+    /// Ready when it can be told what the client speaks, or when it has gone. What this reads is
+    /// read again.
+    pub(super) fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<Opening> {
+        if let Stream::Tls(tls) = &self.stream {
+            match tls.get_ref().1.alpn_protocol() {
+                Some(b"h2") => return Poll::Ready(Opening::Http2),
+                Some(b"http/1.1") => return Poll::Ready(Opening::Http1),
+                _ => {}
             }
-        };
-        let mut first = [0; PREFACE.len()];
-        let mut first = ReadBuf::new(&mut first);
-        let seen = ready!(wire.tcp.poll_peek(cx, &mut first)).is_ok();
-        let first = first.filled();
-        let can_be_http2 = seen && !first.is_empty() && PREFACE.starts_with(first);
-        Poll::Ready(if can_be_http2 {
-            Opening::Either
-        } else {
-            Opening::Http1
-        })
+        }
+        loop {
+            if let Some(opening) = opening(&self.back) {
+                return Poll::Ready(opening);
+            }
+            let mut more = [0; PREFACE.len()];
+            let mut more = ReadBuf::new(&mut more[self.back.len()..]);
+            let read = ready!(self.poll_read_new(cx, &mut more));
+            if read.is_err() || more.filled().is_empty() {
+                // HTTP/1 says what there is to say to half a line.
+                return Poll::Ready(Opening::Http1);
+            }
+            self.back = [&*self.back, more.filled()].concat().into();
+        }
     }
 
     /// Puts back what was read of the next request.
@@ -99,7 +104,25 @@ impl Socket {
             Stream::Plain(wire) => wire,
             Stream::Tls(tls) => tls.get_ref().0,
         };
-        wire.tcp.poll_read_ready(cx).map(drop)
+        wire.transport.poll_read_ready(cx).map(drop)
+    }
+
+    /// Reads what was not read yet.
+    fn poll_read_new(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = match &mut self.stream {
+            Stream::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf).map(ended_by_fin),
+        };
+        if buf.filled().len() > before {
+            self.heads.inspect(&mut buf.filled_mut()[before..]);
+            self.watch.phase(|phase| phase.received(Instant::now()));
+        }
+        read
     }
 
     fn new(watch: Arc<Watch>, stream: Stream) -> Self {
@@ -123,16 +146,7 @@ impl AsyncRead for Socket {
             buf.put_slice(&self.back.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        let read = match &mut self.stream {
-            Stream::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
-            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf).map(ended_by_fin),
-        };
-        if buf.filled().len() > before {
-            self.heads.inspect(&mut buf.filled_mut()[before..]);
-            self.watch.phase(|phase| phase.received(Instant::now()));
-        }
-        read
+        self.poll_read_new(cx, buf)
     }
 }
 
@@ -197,19 +211,17 @@ impl AsyncWrite for Socket {
 
 /// The connection itself: what passes here is what the network sees.
 pub(super) struct Wire {
-    tcp: TcpStream,
+    transport: Transport,
     watch: Arc<Watch>,
     /// Since when, and until when it is waited for the next byte.
     lingering: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Wire {
-    pub(super) fn new(tcp: TcpStream, watch: Arc<Watch>) -> Self {
-        // Without these it is slower or bigger, and works.
-        let _ = tcp.set_nodelay(true);
-        let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT_BYTES);
+    pub(super) fn new(transport: Transport, watch: Arc<Watch>) -> Self {
+        transport.tune();
         Self {
-            tcp,
+            transport,
             watch,
             lingering: None,
         }
@@ -217,7 +229,7 @@ impl Wire {
 
     /// Waits until the client has said something, or has gone.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+        self.transport.readable().await
     }
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
@@ -239,7 +251,7 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        Pin::new(&mut self.transport).poll_read(cx, buf)
     }
 }
 
@@ -249,7 +261,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
         self.note(&written);
         written
     }
@@ -259,17 +271,17 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
         self.note(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     /// Ends our direction, and then throws away what still comes: a socket closed with bytes
@@ -277,7 +289,7 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            ready!(Pin::new(&mut this.tcp).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.transport).poll_shutdown(cx))?;
             this.lingering = Some((Instant::now(), Box::pin(tokio::time::sleep(LINGER))));
         }
         let watch = &this.watch;
@@ -291,7 +303,7 @@ impl AsyncWrite for Wire {
                 return Poll::Ready(Ok(()));
             }
             let mut buf = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut this.tcp).poll_read(cx, &mut buf) {
+            match Pin::new(&mut this.transport).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                     expects_more = true;
                     if let Some((since, sleep)) = &mut this.lingering
@@ -311,8 +323,7 @@ impl AsyncWrite for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if self.watch.ends_with_reset() {
-            // It frees what the kernel holds for a reader that does not read.
-            let _ = self.tcp.set_zero_linger();
+            self.transport.end_with_reset();
         }
     }
 }

@@ -20,9 +20,12 @@ mod streams;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod unix;
 mod watch;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -35,19 +38,22 @@ pub use body::{Ended, OnEnd, Outgoing, Sent};
 pub use listen::{connection_cap, raise_descriptor_limit};
 pub use requests::{BoxError, Peer, Service};
 pub use rules::Changeable;
+pub(crate) use unix::{Standing, look};
 
-use crate::address::shortened;
 use crate::config::{Limits, Proxies};
-use accept::{Acceptor, Listener};
+use accept::{Acceptor, At, Listener};
 use clients::Place;
-use connection::{Accepted, End, Shared};
+use connection::{Accepted, End, Shared, shown};
+use unix::Bound;
 
+const TAKEN: &str = "the runtime takes a listener that does not block";
 /// How long aborted connections are waited for.
 const AFTER_ABORT: Duration = Duration::from_secs(1);
 
 /// Bound listeners that do not accept yet.
 pub struct Server {
     listeners: Vec<TcpListener>,
+    sockets: Vec<Bound>,
     /// Those whose connections begin with TLS.
     tls: Option<(Vec<TcpListener>, TlsAcceptor)>,
     rules: Changeable,
@@ -73,6 +79,7 @@ impl Server {
     ) -> std::io::Result<Self> {
         Ok(Self {
             listeners: listen::bind_all(addresses)?,
+            sockets: Vec::new(),
             tls: None,
             rules: Changeable::new(limits, connections),
         })
@@ -89,11 +96,18 @@ impl Server {
         Ok(self)
     }
 
+    /// Binds these unix sockets as well, with this mode, for connections without TLS.
+    pub fn with_sockets(mut self, paths: &[PathBuf], mode: u32) -> std::io::Result<Self> {
+        let sockets = paths.iter().map(|path| unix::bind(path, mode));
+        self.sockets = sockets.collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// Holds each client to `limits.connections_per_client`. Who connects is the client, or a
     /// trusted proxy that says in `X-Forwarded-For` who is: what it brings beyond the limit is
     /// answered 503, other connections beyond it are closed.
     #[must_use]
-    pub fn limiting_clients(self, proxies: Proxies<'_>) -> Self {
+    pub fn limiting_clients(self, proxies: Proxies) -> Self {
         let limits = Arc::clone(&self.rules.rules().limits);
         self.rules.change(&limits, Some(proxies));
         self
@@ -107,6 +121,11 @@ impl Server {
     /// The addresses with the ports that the system chose.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         listen::addresses_of(&self.listeners)
+    }
+
+    /// The paths of the unix sockets.
+    pub fn socket_paths(&self) -> impl Iterator<Item = &Path> {
+        self.sockets.iter().map(|socket| socket.file.path())
     }
 
     /// The same of those for TLS.
@@ -127,16 +146,15 @@ impl Server {
         // However this future ends, its connections end with it.
         let _abort = abort.clone().drop_guard();
         let ends = Arc::new(Ends::default());
-        let mut acceptor = Acceptor::new(listening(self.listeners, self.tls));
+        let mut acceptor = Acceptor::new(listening(self.listeners, self.sockets, self.tls));
         let begin = |accepted: Accepted| {
-            let peer = accepted.peer;
+            let peer = accepted.peer.map(|peer| peer.ip());
             let rules = self.rules.rules();
             let client = rules.clients.as_ref();
-            let Ok(client) =
-                client.map_or(Ok(Place::default()), |clients| clients.connected(peer.ip()))
+            let Ok(client) = client.map_or(Ok(Place::default()), |clients| clients.connected(peer))
             else {
-                let client = shortened(peer.ip());
-                tracing::debug!(%client, "closed: the client has too many connections");
+                let client = peer.map(shown);
+                tracing::debug!(client, "closed: the client has too many connections");
                 return;
             };
             let shared = Shared {
@@ -192,6 +210,7 @@ impl Server {
 /// The listeners as the runtime looks after them.
 fn listening(
     plain: Vec<TcpListener>,
+    sockets: Vec<Bound>,
     tls: Option<(Vec<TcpListener>, TlsAcceptor)>,
 ) -> Vec<Listener> {
     let plain = plain.into_iter().map(|listener| (listener, None));
@@ -199,12 +218,20 @@ fn listening(
         let listeners = listeners.into_iter();
         listeners.map(move |listener| (listener, Some(acceptor.clone())))
     });
-    let all = plain.chain(tls).map(|(listener, tls)| Listener {
-        tcp: tokio::net::TcpListener::from_std(listener)
-            .expect("the runtime takes a listener that does not block"),
+    let tcp = plain.chain(tls).map(|(listener, tls)| Listener {
+        at: At::Tcp(tokio::net::TcpListener::from_std(listener).expect(TAKEN)),
         tls,
     });
-    all.collect()
+    let sockets = sockets
+        .into_iter()
+        .map(|Bound { listener, file }| Listener {
+            at: At::Unix(
+                tokio::net::UnixListener::from_std(listener).expect(TAKEN),
+                file,
+            ),
+            tls: None,
+        });
+    tcp.chain(sockets).collect()
 }
 
 /// How the connections ended that were open when the server was stopped.

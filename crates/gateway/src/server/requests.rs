@@ -52,12 +52,14 @@ where
 /// Who has connected and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
-    /// The client's address, or that of the proxy in front.
-    pub address: SocketAddr,
+    /// The client's address, or that of the proxy in front; none of a unix socket.
+    pub address: Option<SocketAddr>,
     /// Who asks: whom a trusted proxy names, or else who has connected.
-    pub client: IpAddr,
+    pub client: Option<IpAddr>,
     /// Whether TLS ends here for it.
     pub secure: bool,
+    /// Whether the end of its connection can be told from a break. A unix socket only ends.
+    pub can_be_reset: bool,
 }
 
 #[derive(Clone)]
@@ -80,7 +82,8 @@ impl<S: Service> hyper::service::Service<Request<Incoming>> for Requests<S> {
         let mut peer = self.peer;
         let place = match &self.clients {
             Some(clients) => {
-                let (client, place) = clients.asked(peer.address.ip(), request.headers());
+                let (client, place) =
+                    clients.asked(peer.address.map(|address| address.ip()), request.headers());
                 peer.client = client;
                 place
             }

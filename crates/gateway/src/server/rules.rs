@@ -44,7 +44,7 @@ impl Changeable {
 
     /// From now on these hold. Clients are told apart, and limited, where it is known who they
     /// are: behind these proxies, or, where the list is empty, because they connect themselves.
-    pub fn change(&self, limits: &Limits, known_behind: Option<Proxies<'_>>) {
+    pub fn change(&self, limits: &Limits, known_behind: Option<Proxies>) {
         let before = self.rules.load();
         let limits = Arc::new(limits.clone());
         let most = limits.connections_per_client;

@@ -9,9 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::AsyncWrite;
 
 use super::io::{Opening, Socket};
@@ -50,8 +49,7 @@ enum State<S: Service> {
     /// HTTP/1.1, and nothing came since the last request.
     Resting(Socket),
     Http1(Box<http1::Connection<Io, Requests<S>>>),
-    /// HTTP/2, or what turns out to be by its first bytes.
-    Either(Pin<Box<auto::Connection<'static, Io, Requests<S>, Streams>>>),
+    Http2(Box<http2::Connection<Io, Requests<S>, Streams>>),
     /// Told to end while nothing was under way.
     Closing(Socket),
     Over,
@@ -85,7 +83,9 @@ impl<S: Service> Talk<S> {
                 State::Http1(connection) => {
                     return Pin::new(&mut **connection).poll(cx).map_err(Into::into);
                 }
-                State::Either(connection) => return connection.as_mut().poll(cx),
+                State::Http2(connection) => {
+                    return Pin::new(&mut **connection).poll(cx).map_err(Into::into);
+                }
                 State::Closing(socket) => {
                     return Pin::new(socket).poll_shutdown(cx).map_err(Into::into);
                 }
@@ -98,7 +98,7 @@ impl<S: Service> Talk<S> {
     pub(super) fn close(&mut self) {
         match &mut self.state {
             State::Http1(connection) => Pin::new(&mut **connection).graceful_shutdown(),
-            State::Either(connection) => connection.as_mut().graceful_shutdown(),
+            State::Http2(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             _ => match self.take() {
                 State::New(socket) | State::Resting(socket) => {
                     self.state = State::Closing(socket);
@@ -145,10 +145,9 @@ impl<S: Service> Talk<S> {
                 let connection = http1(manners.limits).serve_connection(io, requests);
                 State::Http1(Box::new(connection))
             }
-            Opening::Either => {
-                let builder = either(manners.limits, manners.streams.clone());
-                let connection = builder.serve_connection(io, requests).into_owned();
-                State::Either(Box::pin(connection))
+            Opening::Http2 => {
+                let builder = http2(manners.limits, manners.streams.clone());
+                State::Http2(Box::new(builder.serve_connection(io, requests)))
             }
         };
     }
@@ -168,16 +167,9 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn either(limits: &Limits, streams: Streams) -> auto::Builder<Streams> {
-    let mut builder = auto::Builder::new(streams);
+fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
-        .http1()
-        .timer(TokioTimer::new())
-        .half_close(true)
-        .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes);
-    builder
-        .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_per_connection)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))

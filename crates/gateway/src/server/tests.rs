@@ -2,12 +2,16 @@
 
 mod bodies;
 mod clients;
+mod conformance;
 mod descriptors;
 mod drain;
 mod fixture;
+mod frames;
 mod hostile;
+mod keys;
 mod malformed;
 mod multiplexed;
+mod sockets;
 mod timeouts;
 mod tls;
 

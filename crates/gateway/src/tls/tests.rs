@@ -82,6 +82,17 @@ fn of_two_for_one_host_a_client_is_shown_one_that_it_can_verify() {
     let rsa = [SignatureScheme::RSA_PSS_SHA256];
     let chosen = only.choose(Some("media.example"), &rsa);
     assert!(chosen.unwrap().cert[0].as_ref() == one.der());
+    // Beside it, in whichever order, another with a key that the client knows.
+    let two = Identity::rsa(&["media.example"]);
+    let other = Identity::rsa(&["other.example"]);
+    let ecdsa = [SignatureScheme::ECDSA_NISTP256_SHA256];
+    for both in [[&other, &one, &two], [&two, &one, &other]] {
+        let both = certificates(&both);
+        for (schemes, expected) in [(&rsa, &two), (&ecdsa, &one)] {
+            let chosen = both.choose(Some("media.example"), schemes).unwrap();
+            assert!(chosen.cert[0].as_ref() == expected.der());
+        }
+    }
 }
 
 #[test]

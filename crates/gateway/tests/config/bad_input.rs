@@ -4,7 +4,7 @@ use super::{FINE, fine, paths, problems};
 
 /// Exactly one problem, at this path, whose reason holds these words, with a remedy and a place.
 #[track_caller]
-fn refused(text: &str, path: &str, words: &str) {
+pub(super) fn refused(text: &str, path: &str, words: &str) {
     let problems = problems(text);
     assert_eq!(paths(&problems), [path], "{problems:#?}");
     let problem = &problems[0];
@@ -15,7 +15,7 @@ fn refused(text: &str, path: &str, words: &str) {
 }
 
 #[track_caller]
-fn warned(text: &str, path: &str, words: &str) {
+pub(super) fn warned(text: &str, path: &str, words: &str) {
     let warnings = fine(text).warnings;
     assert_eq!(paths(&warnings), [path], "{warnings:#?}");
     assert!(warnings[0].reason.contains(words), "{}", warnings[0].reason);
@@ -325,39 +325,6 @@ fn the_state_never_lies_in_the_cache() {
 fn a_directory_origin_never_holds_our_own_files() {
     let text = with_origin("kind = \"filesystem\"\nroot = \"/var/lib\"");
     refused(&text, "origins.current.root", "private files");
-}
-
-#[test]
-fn listeners_that_cannot_be_are_refused() {
-    for (listen, words) in [
-        ("\":8080\"", "[::]:8080"),
-        ("\"localhost:80\"", "127.0.0.1:80"),
-        ("\"[::]\"", "such as"),
-        ("[]", "nowhere"),
-    ] {
-        refused(
-            &format!("{FINE}[server]\nlisten = {listen}\n"),
-            "server.listen",
-            words,
-        );
-    }
-    for listen in [
-        "[\"0.0.0.0:8080\", \"[::]:8080\"]",
-        "[\"[::]:8080\", \"127.0.0.1:8080\"]",
-    ] {
-        let text = format!("{FINE}[server]\nlisten = {listen}\n");
-        refused(&text, "server.listen[1]", "takes IPv4 as well");
-    }
-    for admin in ["127.0.0.1:8080", "[::]:8080"] {
-        let problems = problems(&format!("{FINE}[admin]\nlisten = \"{admin}\"\n"));
-        assert_eq!(paths(&problems), ["admin.listen"]);
-    }
-}
-
-#[test]
-fn nobody_announces_clients_whom_nobody_trusts() {
-    let text = format!("[server]\nproxy_protocol = true\n{FINE}");
-    refused(&text, "server.proxy_protocol", "no proxy is trusted");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod doctor;
 mod files;
+mod listeners;
 mod overrides;
 mod parsed;
 mod reports;

@@ -28,11 +28,14 @@ fn a_variable_wins_over_the_file() {
     ])
     .unwrap()
     .config;
-    assert_eq!(config.server.listen, ["127.0.0.1:1".parse().unwrap()]);
+    assert_eq!(
+        config.server.listen.addresses,
+        ["127.0.0.1:1".parse().unwrap()]
+    );
     assert_eq!(config.server.drain.as_secs(), 5);
     assert_eq!(config.server.limits.bodies, 7);
     assert!(!config.server.origin_header);
-    assert_eq!(config.server.trusted_proxies.len(), 2);
+    assert_eq!(config.server.trusted_proxies.networks.len(), 2);
 }
 
 #[test]

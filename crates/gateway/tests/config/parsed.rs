@@ -97,7 +97,7 @@ fn everything_of_the_contract_is_read() {
     let loaded = fine(EVERYTHING);
     let config = loaded.config;
     assert_eq!(loaded.warnings, []);
-    assert_eq!(config.server.listen.len(), 2);
+    assert_eq!(config.server.listen.addresses.len(), 2);
     assert_eq!(config.retired, [Box::<str>::from("gone")]);
     let tls = config.server.tls.as_ref().unwrap();
     assert_eq!(tls.hsts, Some(Duration::from_hours(180 * 24)));

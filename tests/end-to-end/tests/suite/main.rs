@@ -6,3 +6,4 @@ mod journey;
 mod kept;
 mod page;
 mod process;
+mod proxies;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Limits, Proxies};
+use crate::config::{Limits, Proxies, TrustedProxies};
 use crate::server::{Changeable, Drained, Ended, OnEnd, Outgoing, Peer, Server};
 
 /// Long enough that a busy machine does not fail a test.
@@ -93,7 +94,11 @@ fn serve(stage: &Arc<Stage>, peer: Peer, request: &Request<Incoming>) -> Respons
     };
     let broken = || Err(BodyError::new(Interruption::Cut, "origin a broke off"));
     let body = match request.uri().path() {
-        "/peer" => Body::from(peer.address.to_string()),
+        "/peer" => Body::from(
+            peer.address
+                .map(|peer| peer.to_string())
+                .unwrap_or_default(),
+        ),
         "/panic" => panic!("asked for"),
         "/panicking-body" => Body::from_stream(stream::once(async {
             panic!("asked for");
@@ -165,13 +170,22 @@ impl Running {
     }
 
     fn behind_those(trusted_proxies: &str, announce: bool, limits: &Limits) -> Self {
-        let networks = &[trusted_proxies.parse().unwrap()];
-        let proxies = Proxies { networks, announce };
+        let mut trusted = TrustedProxies::default();
+        trusted.networks.push(trusted_proxies.parse().unwrap());
+        let proxies = Proxies { trusted, announce };
         Self::serving(limits, PATIENCE, |server| server.limiting_clients(proxies))
     }
 
+    /// With a unix socket as well, and these proxies in front.
+    pub(super) fn on_socket(limits: &Limits, proxies: Proxies, path: &Path) -> Self {
+        Self::serving(limits, PATIENCE, |server| {
+            let server = server.with_sockets(&[path.to_owned()], 0o600);
+            server.unwrap().limiting_clients(proxies)
+        })
+    }
+
     /// With TLS ending here, and each client within its limit.
-    pub(super) fn ending_tls(limits: &Limits, proxies: Proxies<'_>, acceptor: TlsAcceptor) -> Self {
+    pub(super) fn ending_tls(limits: &Limits, proxies: Proxies, acceptor: TlsAcceptor) -> Self {
         Self::serving(limits, PATIENCE, |server| {
             let server = server.limiting_clients(proxies);
             server

@@ -14,6 +14,7 @@ use tokio::net::TcpSocket;
 use tokio_util::task::TaskTracker;
 
 use super::fixture::{Client, PATIENCE, Running, limits};
+use super::frames::{FIELDS, PREFACE, frame};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -134,18 +135,8 @@ async fn streams_in_flight_finish_when_the_server_stops() {
     assert_eq!(server.stop().await.aborted, 0);
 }
 
-/// A frame of this type and these flags.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let stream = stream.to_be_bytes();
-    [&length[1..], &[kind, flags], &stream, payload].concat()
-}
-
 /// What h2 asks with before it closes.
 const FAREWELL_PING: &[u8] = &[0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54];
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// GET http://a/ in HPACK.
-pub(super) const FIELDS: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 
 /// The kernel would drop what it has not sent yet when a closed connection is spoken to.
 #[tokio::test]

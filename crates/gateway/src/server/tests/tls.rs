@@ -25,22 +25,22 @@ use tokio_util::task::TaskTracker;
 use super::clients::announcement;
 use super::fixture::{Client, Ending, PATIENCE, Running, get, limits};
 use super::multiplexed::Tasks;
-use crate::config::{Limits, Proxies};
+use crate::config::{Limits, Proxies, TrustedProxies};
 use crate::tls::{Shown, certificates};
 
 const SHORT: Duration = Duration::from_millis(200);
 
 /// A server whose certificates are these, and a client that trusts them.
-struct Secured {
+pub(super) struct Secured {
     server: Running,
     shown: Arc<Shown>,
     identities: Vec<Identity>,
 }
 
-type Tls = Client<TlsStream<TcpStream>>;
+pub(super) type Tls = Client<TlsStream<TcpStream>>;
 
 impl Secured {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::limited(&limits())
     }
 
@@ -48,11 +48,11 @@ impl Secured {
         Self::showing(vec![Identity::named(&["media.test"])], limits)
     }
 
-    fn showing(identities: Vec<Identity>, limits: &Limits) -> Self {
+    pub(super) fn showing(identities: Vec<Identity>, limits: &Limits) -> Self {
         Self::behind(Proxies::default(), identities, limits)
     }
 
-    fn behind(proxies: Proxies<'_>, identities: Vec<Identity>, limits: &Limits) -> Self {
+    fn behind(proxies: Proxies, identities: Vec<Identity>, limits: &Limits) -> Self {
         let shown = Shown::new(certificates(&identities.iter().collect::<Vec<_>>()));
         Self {
             server: Running::ending_tls(limits, proxies, shown.acceptor()),
@@ -61,8 +61,12 @@ impl Secured {
         }
     }
 
-    fn client(&self, protocols: &[&str]) -> ClientConfig {
+    pub(super) fn client(&self, protocols: &[&str]) -> ClientConfig {
         trusting(&self.identities, protocols, &[&TLS12, &TLS13])
+    }
+
+    pub(super) fn identities(&self) -> &[Identity] {
+        &self.identities
     }
 
     async fn tcp(&self) -> TcpStream {
@@ -70,7 +74,11 @@ impl Secured {
         TcpStream::connect(address).await.unwrap()
     }
 
-    async fn try_connect(&self, client: ClientConfig, host: &str) -> std::io::Result<Tls> {
+    pub(super) async fn try_connect(
+        &self,
+        client: ClientConfig,
+        host: &str,
+    ) -> std::io::Result<Tls> {
         self.try_connect_on(self.tcp().await, client, host).await
     }
 
@@ -442,8 +450,12 @@ async fn headers_are_looked_at_within_tls() {
 
 #[tokio::test]
 async fn a_balancer_announces_its_client_before_tls_begins() {
+    let trusted = TrustedProxies {
+        networks: vec!["127.0.0.0/8".parse().unwrap()],
+        by_socket: false,
+    };
     let proxies = Proxies {
-        networks: &["127.0.0.0/8".parse().unwrap()],
+        trusted,
         announce: true,
     };
     let identities = vec![Identity::named(&["media.test"])];

@@ -132,7 +132,7 @@ pub(super) fn configuration(origin: &Faulty, redis: &str, name: &str) -> String 
 }
 
 /// Returns once this is so.
-pub(super) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let came = timeout(PATIENCE, async {
         while !is_so().await {

@@ -17,6 +17,7 @@ pub(crate) mod raw;
 mod reloading;
 mod rows;
 mod secrets;
+mod sockets;
 mod starting;
 mod stopping;
 mod storage;

@@ -2,10 +2,11 @@
 //! that streams zeros without holding them.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use test_servers::ReservedPort;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -13,19 +14,15 @@ use tokio_util::task::TaskTracker;
 use super::harness::PATIENCE;
 
 /// A client that reads when it is told to.
-pub(crate) struct Reader {
-    stream: TcpStream,
+pub(crate) struct Reader<S = TcpStream> {
+    stream: S,
     read: Vec<u8>,
 }
 
 impl Reader {
     /// Connects and sends nothing.
     pub(crate) async fn connect(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).await.unwrap();
-        Self {
-            stream,
-            read: Vec::new(),
-        }
+        Self::on(TcpStream::connect(to).await.unwrap())
     }
 
     /// Connects and asks.
@@ -36,6 +33,22 @@ impl Reader {
         ))
         .await;
         this
+    }
+}
+
+impl Reader<UnixStream> {
+    /// Connects to a unix socket and sends nothing.
+    pub(crate) async fn connect_to(socket: &Path) -> Self {
+        Self::on(UnixStream::connect(socket).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
+    fn on(stream: S) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+        }
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
@@ -64,6 +77,11 @@ impl Reader {
     }
 
     /// All that came so far.
+    pub(crate) fn read(&self) -> &[u8] {
+        &self.read
+    }
+
+    /// The same as text.
     pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&self.read).into_owned()
     }

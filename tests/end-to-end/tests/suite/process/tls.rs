@@ -7,6 +7,7 @@ mod plain;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -21,7 +22,11 @@ use tokio::time::timeout;
 use super::harness::{Gateway, PATIENCE, Setup, route, web};
 
 const HOST: &str = "media.test";
-const DOWNLOADS: usize = 50;
+const DOWNLOADS: usize = 200;
+/// What a viewer of HTTP/2 lets a download be ahead of its reader.
+const WINDOW_BYTES: u32 = 65_535;
+/// How long a slow reader waits after each piece.
+const BREATH: Duration = Duration::from_millis(10);
 
 fn picture() -> Bytes {
     (0..200_000u32).flat_map(u32::to_le_bytes).collect()
@@ -73,10 +78,13 @@ fn client(gateway: &Gateway, trusted: &[&Identity], version: Version) -> reqwest
         .redirect(reqwest::redirect::Policy::none())
         .tls_certs_only(roots)
         .tls_info(true)
+        .http2_initial_stream_window_size(WINDOW_BYTES)
         .resolve(HOST, gateway.tls());
-    if version == Version::HTTP_11 {
-        client = client.http1_only();
-    }
+    client = match version {
+        Version::HTTP_11 => client.http1_only(),
+        // Otherwise many who ask at once have a connection each.
+        _ => client.http2_prior_knowledge(),
+    };
     client.build().unwrap()
 }
 
@@ -111,12 +119,21 @@ async fn half_done(gateway: &Gateway, trusted: &Identity) -> Vec<reqwest::Respon
     downloads
 }
 
+/// Reads all of them slowly, and none is cut or wrong.
 async fn all_come(downloads: Vec<reqwest::Response>) {
-    let bodies = join_all(downloads.into_iter().map(reqwest::Response::bytes)).await;
-    let lost = bodies
-        .iter()
-        .filter(|body| body.as_ref().ok() != Some(&picture()));
-    assert_eq!(lost.count(), 0, "of {DOWNLOADS}");
+    assert_eq!(downloads.len(), DOWNLOADS);
+    let read = downloads.into_iter().map(async |mut response| {
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await? {
+            body.extend_from_slice(&piece);
+            tokio::time::sleep(BREATH).await;
+        }
+        reqwest::Result::Ok(body)
+    });
+    let bodies = join_all(read).await;
+    let picture = picture();
+    let is_lost = |body: &&reqwest::Result<Vec<u8>>| body.as_deref().ok() != Some(&*picture);
+    assert_eq!(bodies.iter().filter(is_lost).count(), 0, "of {DOWNLOADS}");
 }
 
 struct Scene {
@@ -138,6 +155,7 @@ impl Scene {
         let certbot = Certbot::with(&identity);
         let setup =
             Setup::new(certbot.table(more) + &web("only", &origin.base_url()) + &route(&["only"]));
+        let setup = setup.limits(&format!("connections_per_client = {}", DOWNLOADS * 2));
         Self {
             origin,
             gate,
@@ -149,7 +167,8 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_shown_without_a_restart_and_no_download_notices() {
+async fn a_renewed_certificate_is_shown_without_a_restart_and_none_of_two_hundred_slow_downloads_notices()
+ {
     let scene = Scene::set("").await;
     let mut gateway = scene.setup.start().await;
     assert!(shown(&gateway, &scene.identity).await.unwrap() == scene.identity.der());
@@ -185,7 +204,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_no_download_notice
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn downloads_over_tls_survive_a_sigterm() {
+async fn two_hundred_slow_downloads_over_tls_survive_a_sigterm() {
     let scene = Scene::set("").await;
     let mut gateway = scene.setup.start().await;
     let downloads = half_done(&gateway, &scene.identity).await;
@@ -196,6 +215,8 @@ async fn downloads_over_tls_survive_a_sigterm() {
     scene.gate.open();
     all_come(downloads).await;
     assert_eq!(gateway.ended().await.code(), Some(0));
+    let log = gateway.log();
+    assert!(log.contains("\"aborted\":0"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

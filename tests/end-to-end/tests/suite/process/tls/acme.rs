@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use reqwest::tls::TlsInfo;
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 use test_servers::ReservedPort;
@@ -20,6 +21,9 @@ use tokio::time::{Duration, Instant};
 use super::super::harness::{Gateway, PATIENCE, Setup, route, web};
 use super::{HOST, picture, url};
 
+/// Other names of the same gateway.
+const ONE: &str = "one.test";
+const TWO: &str = "two.test";
 const SERVED: &str = "a new certificate is served";
 const ORDERED: &str = "POST /order-plz";
 
@@ -98,6 +102,15 @@ impl Scene {
 
     /// Starts the authority, whose certificates last so long.
     async fn authority(&self, lifetime_seconds: u32) -> (Running, Running) {
+        self.authority_that_rejects(0, lifetime_seconds).await
+    }
+
+    /// The same, and of a hundred nonces it does not know so many again.
+    async fn authority_that_rejects(
+        &self,
+        nonces_percent: u32,
+        lifetime_seconds: u32,
+    ) -> (Running, Running) {
         let at = |name: &str| self.directory.path().join(name);
         fs::write(at("authority.pem"), self.identity.pem()).unwrap();
         fs::write(at("authority.key"), self.identity.key_pem()).unwrap();
@@ -137,7 +150,7 @@ impl Scene {
                 .args(["-dnsserver", &dns])
                 .env("PEBBLE_VA_NOSLEEP", "1")
                 .env("PEBBLE_AUTHZREUSE", "0")
-                .env("PEBBLE_WFE_NONCEREJECT", "0");
+                .env("PEBBLE_WFE_NONCEREJECT", nonces_percent.to_string());
             Running::start(&mut pebble)
         };
         // It says that it is available before it listens, and may fail to; then it has ended.
@@ -155,19 +168,24 @@ impl Scene {
     }
 
     fn setup(&self, domain: &str, challenge: &str) -> Setup {
+        Setup::new(self.tables(&[domain], challenge))
+            .server(&format!("listen = \"{}\"", self.plain.addr()))
+            .tracing()
+    }
+
+    /// The tables of TLS, the origin and the route.
+    fn tables(&self, domains: &[&str], challenge: &str) -> String {
         let root = self.directory.path().join("authority.pem");
         fs::write(&root, self.identity.pem()).unwrap();
         let table = format!(
-            "[server.tls]\nlisten = \"{}\"\n[server.tls.acme]\ndomains = [\"{domain}\"]\n\
+            "[server.tls]\nlisten = \"{}\"\n[server.tls.acme]\ndomains = {domains:?}\n\
              contact = \"mailto:admin@media.test\"\ndirectory = \"https://localhost:{}/dir\"\n\
              challenge = \"{challenge}\"\ndirectory_root = \"{}\"\n",
             self.tls.addr(),
             self.authority.addr().port(),
             root.display(),
         );
-        Setup::new(table + &web("only", &self.origin.base_url()) + &route(&["only"]))
-            .server(&format!("listen = \"{}\"", self.plain.addr()))
-            .tracing()
+        table + &web("only", &self.origin.base_url()) + &route(&["only"])
     }
 
     /// What viewers trust: the authority's own root.
@@ -197,16 +215,27 @@ fn trusting(root: &str, tls: SocketAddr) -> reqwest::Client {
         .tls_info(true)
         .pool_max_idle_per_host(0)
         .resolve(HOST, tls)
+        .resolve(ONE, tls)
+        .resolve(TWO, tls)
         .build()
         .unwrap()
 }
 
 /// Asks on a connection of its own, and returns the certificate that was shown.
 async fn shown(viewer: &reqwest::Client, gateway: &Gateway) -> Vec<u8> {
-    let response = viewer.get(url(gateway, "/small.bin")).send().await.unwrap();
+    shown_for(HOST, viewer, gateway).await.unwrap()
+}
+
+async fn shown_for(
+    host: &str,
+    viewer: &reqwest::Client,
+    gateway: &Gateway,
+) -> reqwest::Result<Vec<u8>> {
+    let url = url(gateway, "/small.bin").replace(HOST, host);
+    let response = viewer.get(url).send().await?;
     assert_eq!(response.status(), 200);
     let info = response.extensions().get::<TlsInfo>().unwrap();
-    info.peer_certificate().unwrap().to_vec()
+    Ok(info.peer_certificate().unwrap().to_vec())
 }
 
 fn count(gateway: &Gateway, what: &str) -> usize {
@@ -335,4 +364,77 @@ async fn a_refused_name_is_told_with_its_remedy_and_not_ordered_again_by_a_resta
         again.stopped().await;
     }
     assert_eq!(authority.count(ORDERED), 1);
+}
+
+#[tokio::test]
+async fn a_reload_adds_names_and_drops_names_and_leaves_the_others_as_they_are() {
+    let scene = Scene::set().await;
+    let (_names, authority) = scene.authority(86_400).await;
+    let setup = scene
+        .setup(HOST, "auto")
+        .with_others(scene.tables(&[HOST, ONE], "auto"));
+    let mut gateway = setup.start().await;
+    gateway.logged_times(SERVED, 2).await;
+    let viewer = scene.viewer(&gateway).await;
+    let kept = shown(&viewer, &gateway).await;
+    shown_for(ONE, &viewer, &gateway).await.unwrap();
+
+    let names = [HOST, TWO, "three.test", "four.test"];
+    let setup = setup.with_others(scene.tables(&names, "auto"));
+    setup.written();
+    gateway.signal(Signal::HUP);
+    gateway.logged_times(SERVED, 2 + 3).await;
+    shown_for(TWO, &viewer, &gateway).await.unwrap();
+    assert_eq!(shown(&viewer, &gateway).await, kept);
+    assert!(shown_for(ONE, &viewer, &gateway).await.is_err());
+
+    // What was fetched is kept for a name that comes back.
+    let setup = setup.with_others(scene.tables(&[HOST, ONE], "auto"));
+    setup.written();
+    gateway.signal(Signal::HUP);
+    gateway.logged_times("\"by\":\"SIGHUP\"", 2).await;
+    shown_for(ONE, &viewer, &gateway).await.unwrap();
+    assert!(shown_for(TWO, &viewer, &gateway).await.is_err());
+    assert_eq!(authority.count(ORDERED), 5);
+}
+
+#[tokio::test]
+async fn an_authority_that_takes_no_nonce_is_told_of_and_left_alone_for_a_while() {
+    let scene = Scene::set().await;
+    let (_names, authority) = scene.authority_that_rejects(100, 86_400).await;
+    let setup = scene.setup(HOST, "http-01");
+    let mut gateway = setup.start().await;
+    gateway.logged("no certificate came about").await;
+    gateway.logged("the next order waits").await;
+    let log = gateway.stopped().await;
+    assert!(log.contains("badNonce"), "{log}");
+    // The library tries each request a few times with a new one.
+    let tried = authority.count("POST /");
+    assert!((2..=5).contains(&tried), "{tried} times");
+    assert_eq!(authority.count(ORDERED), 0);
+}
+
+#[tokio::test]
+async fn what_was_tried_and_cannot_be_read_stops_orders_until_it_can() {
+    let scene = Scene::set().await;
+    let (_names, authority) = scene.authority(86_400).await;
+    let setup = scene.setup(HOST, "http-01");
+    let mut gateway = setup.start().await;
+    gateway.logged(SERVED).await;
+    gateway.stopped().await;
+    let kept = fs::read_dir(setup.state_directory().join("acme")).unwrap();
+    let kept = kept.last().unwrap().unwrap().path();
+    fs::remove_file(kept.join("media.test.pem")).unwrap();
+    let attempts = kept.join("media.test.json");
+    fs::write(&attempts, "{\"begun\":").unwrap();
+
+    let mut again = setup.start().await;
+    again.logged_times("a file cannot be used", 2).await;
+    let log = again.log();
+    assert!(log.contains(&attempts.display().to_string()), "{log}");
+    assert!(!log.contains("the authority cannot be reached"), "{log}");
+    assert_eq!(authority.count(ORDERED), 1);
+    fs::remove_file(&attempts).unwrap();
+    again.logged(SERVED).await;
+    assert_eq!(authority.count(ORDERED), 2);
 }
