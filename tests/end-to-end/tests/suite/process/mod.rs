@@ -20,5 +20,6 @@ mod secrets;
 mod starting;
 mod stopping;
 mod storage;
+mod supervised;
 mod telling;
 mod tls;
