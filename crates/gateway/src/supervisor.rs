@@ -98,11 +98,11 @@ impl Supervisor {
                 return;
             }
             let line = self.line(status());
-            let mut states = vec![NotifyState::Status(&line)];
+            let mut told = vec![NotifyState::Status(&line)];
             if self.watchdog.is_some() {
-                states.push(NotifyState::Watchdog);
+                told.push(NotifyState::Watchdog);
             }
-            self.tell(&states).await;
+            self.tell(&told).await;
         }
     }
 
