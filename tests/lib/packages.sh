@@ -54,6 +54,10 @@ install_missing_container_packages() {
     need_command mmdebstrap mmdebstrap
     need_command strip binutils
     need_command openssl openssl
+    # What packages are made and judged with.
+    need_command dpkg-shlibdeps dpkg-dev
+    need_command lintian lintian
+    need_command rpm rpm
     if ! docker compose version >/dev/null 2>&1; then
         need_command docker-compose docker-compose
     fi

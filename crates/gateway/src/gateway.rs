@@ -33,7 +33,10 @@ use crate::moved;
 use crate::page::Watched;
 use crate::promotion;
 use crate::reloading::{Reloading, WhereRead};
-use crate::server::{Drained, Server, connection_cap, raise_descriptor_limit};
+use crate::server::{
+    Drained, Handed, HandedError, Listening, Server, connection_cap, raise_descriptor_limit,
+};
+use crate::supervisor::Supervisor;
 use crate::tls::{Certificates, Shown};
 
 /// How often what was learned is written down.
@@ -70,6 +73,9 @@ pub enum StartError {
     /// An origin cannot exist as it is configured.
     #[error(transparent)]
     Origin(#[from] BuildError),
+    /// What a supervisor hands over cannot be used.
+    #[error(transparent)]
+    Handed(#[from] HandedError),
     /// A listener cannot be bound.
     #[error("{key} cannot be used")]
     Listen {
@@ -89,6 +95,15 @@ impl Gateway {
     /// # Errors
     /// The state directory, a certificate, an origin's description or a listener is unusable.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
+        Self::bind_or_take(config, Handed::nothing())
+    }
+
+    /// The same, with sockets that a supervisor has bound already.
+    ///
+    /// # Errors
+    /// The same, or one of the sockets belongs to no listener of the configuration.
+    pub fn bind_or_take(config: &Config, mut handed: Handed) -> Result<Self, StartError> {
+        handed.check(&listening(config))?;
         let certificates = Certificates::of(config).map_err(StartError::Certificates)?;
         let spaces = config.routes.iter().map(|route| &*route.cache_space);
         let state = Arc::new(StateDirectory::open(&config.state.directory, spaces)?);
@@ -96,7 +111,13 @@ impl Gateway {
         moved::notice(config, &state);
         let connections = Arc::<AtomicUsize>::default();
         let limits = affordable(&config.server.limits);
-        let (public, tls) = bind_public(config, certificates, &limits, Arc::clone(&connections))?;
+        let (public, tls) = bind_public(
+            config,
+            certificates,
+            &limits,
+            Arc::clone(&connections),
+            &mut handed,
+        )?;
         let background = CancellationToken::new();
         let app = App::new(
             config,
@@ -107,7 +128,7 @@ impl Gateway {
             tls,
         )?;
         app.restore_canaries(state.canaries());
-        let admin = Server::bind(&config.admin.listen, &limits, Arc::default());
+        let admin = Server::bind(&config.admin.listen, &limits, Arc::default(), &mut handed);
         let admin = admin.map_err(unbound("admin.listen"))?;
         // Commands are a convenience; media is served without them too.
         let control = ControlSocket::bind(state.path())
@@ -127,9 +148,43 @@ impl Gateway {
     }
 
     /// Says where the configuration was read, so that it can be read again.
-    pub(crate) fn read_from(&self, source: WhereRead, level: Level) -> Arc<Reloading> {
-        self.reloading.reads(source, level);
+    pub(crate) fn read_from(
+        &self,
+        source: WhereRead,
+        level: Level,
+        supervisor: Arc<Supervisor>,
+    ) -> Arc<Reloading> {
+        self.reloading.reads(source, level, supervisor);
         Arc::clone(&self.reloading)
+    }
+
+    /// Says in a line how it is doing, now and until it has stopped.
+    pub(crate) fn status(&self, stop: CancellationToken) -> impl Fn() -> String + use<> {
+        let live = Arc::clone(&self.live);
+        let at = |addresses: Vec<SocketAddr>| {
+            let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+            addresses.join(", ")
+        };
+        let mut viewers = self.addresses();
+        viewers.extend(self.tls_addresses());
+        let (viewers, operators) = (at(viewers), at(self.admin_addresses()));
+        move || {
+            let app = live.app();
+            let connections = app.metrics.open_connections();
+            if stop.is_cancelled() {
+                return format!("Accepting nothing new; connections left: {connections}");
+            }
+            let down = app.origins.iter().filter(|origin| origin.is_in_trouble());
+            let down: Vec<_> = down.map(|origin| origin.name()).collect();
+            let origins = if down.is_empty() {
+                String::new()
+            } else {
+                format!("; in trouble: {}", down.join(", "))
+            };
+            format!(
+                "Serving media on {viewers}, operators on {operators}; connections: {connections}{origins}"
+            )
+        }
     }
 
     /// Waits until the cache was opened. Where that fails the gateway serves without its disk.
@@ -239,16 +294,33 @@ impl Gateway {
     }
 }
 
+/// Where a gateway listens.
+fn listening(config: &Config) -> Vec<Listening<'_>> {
+    let place = |name, key, addresses| Listening {
+        name,
+        key,
+        addresses,
+    };
+    let tls = config.server.tls.as_ref();
+    let tls = tls.map(|tls| place("tls", "server.tls.listen", &*tls.listen));
+    [place("media", "server.listen", &*config.server.listen.addresses)]
+        .into_iter()
+        .chain(tls)
+        .chain([place("admin", "admin.listen", &*config.admin.listen)])
+        .collect()
+}
+
 /// The listeners for viewers.
 fn bind_public(
     config: &Config,
     certificates: Option<Certificates>,
     limits: &Limits,
     connections: Arc<AtomicUsize>,
+    handed: &mut Handed,
 ) -> Result<(Server, Option<EndOfTls>), StartError> {
     let server = &config.server;
     let listen = &server.listen;
-    let public = Server::bind(&listen.addresses, limits, connections);
+    let public = Server::bind(&listen.addresses, limits, connections, handed);
     let public = public.and_then(|public| public.with_sockets(&listen.sockets, server.socket_mode));
     let mut public = public.map_err(unbound("server.listen"))?;
     if let Some(proxies) = server.clients_known_behind() {
@@ -263,7 +335,7 @@ fn bind_public(
     }
     let shown = Shown::new(certificates);
     let public = public
-        .with_tls(&tls.listen, shown.acceptor())
+        .with_tls(&tls.listen, shown.acceptor(), handed)
         .map_err(unbound("server.tls.listen"))?;
     let port = public.tls_addresses()[0].port();
     Ok((public, Some(EndOfTls { shown, port })))

@@ -41,6 +41,7 @@ mod routes;
 mod rows;
 pub mod server;
 mod source;
+mod supervisor;
 mod targets;
 mod tls;
 mod unnamed;

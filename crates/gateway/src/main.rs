@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use gateway::commands::{self, Cli};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match commands::run(Cli::parse()).await {
+fn main() -> ExitCode {
+    match commands::run(Cli::parse()) {
         Ok(exit) => exit,
         Err(error) => {
             commands::complain(&format!("error: {error:#}"));

@@ -19,6 +19,7 @@ use crate::gateway::affordable;
 use crate::live::Live;
 use crate::log::Level;
 use crate::server::Changeable;
+use crate::supervisor::Supervisor;
 use crate::tls::Certificates;
 use crate::watching::{Print, fingerprints};
 
@@ -51,6 +52,14 @@ pub(crate) enum Unchanged {
     WithoutFile,
 }
 
+/// What is needed to read the configuration again.
+struct From {
+    source: WhereRead,
+    level: Level,
+    /// Is told when it begins and when it ends.
+    supervisor: Arc<Supervisor>,
+}
+
 /// What a reload changes.
 pub(crate) struct Reloading {
     live: Arc<Live>,
@@ -59,7 +68,7 @@ pub(crate) struct Reloading {
     public: Changeable,
     admin: Changeable,
     token: Token,
-    from: OnceLock<(WhereRead, Level)>,
+    from: OnceLock<From>,
     /// The files as they were when they were read last.
     read: std::sync::Mutex<Vec<Print>>,
 }
@@ -82,10 +91,15 @@ impl Reloading {
         })
     }
 
-    /// Says where the configuration came from, and who logs. Only the first call has an effect.
-    pub(crate) fn reads(&self, source: WhereRead, level: Level) {
+    /// Says where the configuration came from, who logs, and who is told. Only the first call has
+    /// an effect.
+    pub(crate) fn reads(&self, source: WhereRead, level: Level, supervisor: Arc<Supervisor>) {
         self.saw(fingerprints(&self.files_of(&source)));
-        let _ = self.from.set((source, level));
+        let _ = self.from.set(From {
+            source,
+            level,
+            supervisor,
+        });
     }
 
     /// The token that changing calls must show.
@@ -118,10 +132,16 @@ impl Reloading {
 
     /// Reads the configuration and puts it in place; `by` says who wants that.
     pub(crate) async fn reload(&self, by: &str) -> Result<Reloaded, Unchanged> {
-        let Some((source, level)) = self.from.get() else {
+        let Some(From {
+            source,
+            level,
+            supervisor,
+        }) = self.from.get()
+        else {
             return Err(Unchanged::WithoutFile);
         };
         let _turn = self.turn.lock().await;
+        supervisor.reloading().await;
         let result = match self.read(source).await {
             Ok((loaded, certificates)) => self.take_over(loaded, certificates, level).await,
             Err(rejected) => Err(rejected),
@@ -141,6 +161,7 @@ impl Reloading {
                 );
             }
         }
+        supervisor.reloaded(result.is_ok()).await;
         result.map_err(Unchanged::Rejected)
     }
 

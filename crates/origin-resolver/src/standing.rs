@@ -27,6 +27,11 @@ pub struct Standing {
 }
 
 impl GuardedOrigin {
+    /// Whether it is left alone, or its canaries are missing.
+    pub fn is_in_trouble(&self) -> bool {
+        self.health(|health| !health.breaker.is_trusted() || health.canaries.is_suspect())
+    }
+
     /// How it is doing.
     pub fn standing(&self) -> Standing {
         let now = Instant::now();

@@ -9,12 +9,12 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from . import alone, demo, image, misskey, monitoring
+from . import alone, demo, image, misskey, monitoring, packages
 from .engine import Failed, everything
 from .images import Images
 
 GROUPS = {"image": image, "alone": alone, "demo": demo, "misskey": misskey,
-          "monitoring": monitoring}
+          "monitoring": monitoring, "packages": packages}
 
 
 def arguments():

@@ -18,6 +18,8 @@ SMALL = ("ca-certificates", "curl")
 # What stands in the place of the images that the compose files would fetch.
 MISSKEYS = ("ca-certificates", "curl", "postgresql", "redis-server")
 WATCHERS = ("prometheus", "prometheus-alertmanager")
+# A machine that is booted.
+MACHINE = ("ca-certificates", "curl", "dbus", "systemd", "systemd-sysv", "util-linux")
 
 # Takes the place of cargo: says what it saw, and hands over the program that was compiled already.
 # The stages are the real ones; only the quarter of an hour that they take is not.
@@ -87,6 +89,10 @@ class Images:
         """Debian's Prometheus and Alertmanager, as `nobody`, like the images whose places they take."""
         return self._once("watchers", lambda tag: self._of(tag, WATCHING, {}, self._once(
             "watchers-system", lambda system: self._import(system, "watchers", WATCHERS))))
+
+    def machine(self):
+        """Debian as it is installed on a server, to be booted."""
+        return self._once("machine", lambda tag: self._import(tag, "machine", MACHINE))
 
     def _import(self, tag, kind, packages, *hooks):
         tree = self.target / "tools" / f"containers-{kind}-{suite()}.tar"

@@ -6,6 +6,7 @@ The database is a real PostgreSQL, with the tables that the tools read; `web` on
 import shutil
 from contextlib import contextmanager
 
+from .buckets import bucket, upload
 from .engine import REPOSITORY, Project, check, docker, inspect, until
 from .viewers import ask
 
@@ -29,21 +30,7 @@ services:
     image: ${MISSKEYS_IMAGE}
     networks: [internal_network]
     healthcheck: {test: pg_isready -U example-misskey-user -d misskey, interval: 1s, retries: 60}
-  old: &bucket
-    image: ${SEAWEEDFS_IMAGE}
-    hostname: old
-    entrypoint: [weed]
-    command: mini -dir=/data -ip=old -ip.bind=0.0.0.0 -bucket=media
-      -s3.config=/etc/seaweedfs/s3.json -s3.port=8333 -webdav=false -admin.ui=false
-      -master.telemetry=false
-    volumes: ["./s3.json:/etc/seaweedfs/s3.json:ro,z", /data]
-    networks: [external_network]
-  new:
-    <<: *bucket
-    hostname: new
-    command: mini -dir=/data -ip=new -ip.bind=0.0.0.0 -bucket=media
-      -s3.config=/etc/seaweedfs/s3.json -s3.port=8333 -webdav=false -admin.ui=false
-      -master.telemetry=false
+""" + bucket("old", "external_network") + bucket("new", "external_network") + """
 networks:
   internal_network: {internal: true}
   external_network:
@@ -70,7 +57,8 @@ class Instance:
         files = self.room / "media-gateway"
         shutil.copytree(REPOSITORY / "docker", files)
         (self.room / "compose.yml").write_text(MISSKEYS)
-        shutil.copy(REPOSITORY / "docker/demo/s3.json", self.room)
+        (self.room / "demo").mkdir()
+        shutil.copy(REPOSITORY / "docker/demo/s3.json", self.room / "demo")
         (files / "config").mkdir()
         shutil.copy(REPOSITORY / "docker/demo/gateway.toml", files / "config")
         (files / "secrets").mkdir()
@@ -98,20 +86,8 @@ class Instance:
     def tools(self, *command, **more):
         return self.project("run", "--rm", "-T", "tools", *command, **more)
 
-    def upload(self, bucket, numbers):
-        docker("exec", self.project.container("web"), "sh", "-ec", """
-            bucket=$1
-            shift
-            for number; do
-                head -c 20000 /dev/zero | tr '\\0' "$number" >/tmp/picture
-                curl --silent --fail --max-time 5 --output /dev/null \\
-                    --aws-sigv4 aws:amz:us-east-1:s3 --user demo:not-a-secret \\
-                    --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \\
-                    --header 'Content-Type: image/webp' --request PUT --data-binary @/tmp/picture \\
-                    "http://$bucket:8333/media/misskey/$number.webp"
-            done
-            """, "upload", bucket, *numbers)
-        return True
+    def upload(self, name, numbers):
+        return upload(self.project.container("web"), name, numbers, length=20_000)
 
 
 @contextmanager
@@ -122,9 +98,9 @@ def instance(images, name):
         place.sql(TABLES)
         place.sql((REPOSITORY / "docker/misskey-reader.sql").read_text(),
                   "--set", f"password={SECRET}")
-        for bucket, numbers in (("old", range(1, 22)), ("new", range(1, 18))):
-            until(f"the bucket {bucket} takes files",
-                  lambda bucket=bucket, numbers=numbers: place.upload(bucket, numbers))
+        for name, numbers in (("old", range(1, 22)), ("new", range(1, 18))):
+            until(f"the bucket {name} takes files",
+                  lambda name=name, numbers=numbers: place.upload(name, numbers))
         place.project.healthy()
         yield place
 

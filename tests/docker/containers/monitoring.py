@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 
+from .buckets import bucket, upload
 from .engine import REPOSITORY, Project, check, docker, free_port, until
 from .viewers import ask
 
@@ -58,16 +59,7 @@ ORIGINS = """
 services:
   gateway:
     volumes: ["./new:/srv/new:z"]
-  old:
-    image: ${SEAWEEDFS_IMAGE}
-    hostname: old
-    entrypoint: [weed]
-    command: mini -dir=/data -ip=old -ip.bind=0.0.0.0 -bucket=media
-      -s3.config=/etc/seaweedfs/s3.json -s3.port=8333 -webdav=false -admin.ui=false
-      -master.telemetry=false
-    volumes: ["./demo/s3.json:/etc/seaweedfs/s3.json:ro,z", /data]
-    networks: [front]
-"""
+""" + bucket("old", "front")
 # What Grafana puts in.
 VARIABLES = {"$__rate_interval": "1m", "$route": ".*"}
 DASHBOARD = REPOSITORY / "docker/monitoring/grafana/dashboards/media-gateway.json"
@@ -115,14 +107,7 @@ class Watched:
             return json.load(answer)["data"]
 
     def upload(self, number):
-        docker("exec", self.project.container("old"), "sh", "-ec", """
-            head -c 30000 /dev/zero | tr '\\0' "$1" >/tmp/picture
-            curl --silent --fail --max-time 5 --output /dev/null --aws-sigv4 aws:amz:us-east-1:s3 \\
-                --user demo:not-a-secret --header 'x-amz-content-sha256: UNSIGNED-PAYLOAD' \\
-                --header 'Content-Type: image/webp' --request PUT --data-binary @/tmp/picture \\
-                "http://old:8333/media/misskey/$1.webp"
-            """, "upload", str(number))
-        return True
+        return upload(self.project.container("old"), "old", [number], length=30_000)
 
     def query(self, expression):
         for variable, value in VARIABLES.items():

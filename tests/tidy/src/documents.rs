@@ -6,7 +6,14 @@ use crate::markdown::{anchors, inline_code, links};
 use crate::{Finding, Tree};
 
 /// Directories at the root: code that begins with one of them is a path.
-const DIRECTORIES: &[&str] = &["crates/", "tests/", "config/", "docs/", "docker/"];
+const DIRECTORIES: &[&str] = &[
+    "crates/",
+    "tests/",
+    "config/",
+    "docs/",
+    "docker/",
+    "packaging/",
+];
 
 /// Relative links of one document that lead nowhere.
 pub fn broken_links(path: &str, text: &str, tree: &Tree) -> Vec<Finding> {

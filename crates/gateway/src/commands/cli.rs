@@ -84,7 +84,11 @@ Examples:
   media-gateway serve --config /etc/media-gateway/gateway.toml
   MEDIA_GATEWAY_SERVER__LISTEN=127.0.0.1:8080 media-gateway serve
 
-Exit status: 0 after a drained stop, 1 if it could not start.")]
+Where a supervisor started it, such as systemd, it says when it is ready, reloads and stops
+(NOTIFY_SOCKET, WATCHDOG_USEC), and takes listening sockets from it (LISTEN_FDS).
+
+Exit status: 0 after a drained stop, 1 if it could not start; with NOTIFY_SOCKET, 78 if that is
+because of the configuration, so that trying again is no use.")]
     Serve,
     /// Check the configuration and examine the origins.
     ///

@@ -30,6 +30,8 @@ mod turns;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 pub use audit::AuditArguments;
 pub use cli::{
     CacheCommand, CheckArguments, Cli, Command, DeletionsArguments, OriginCommand, PurgeArguments,
@@ -40,14 +42,30 @@ pub use misskey::{Comparison, Form, FormValue, MisskeyConfig, compare, form};
 pub use report::{complain, load, print_rejected};
 pub use rows::Rows;
 
+use crate::server::Handed;
+
 /// Carries out what the command line says.
+///
+/// Makes the runtime itself: what a supervisor hands over is taken before anything is opened here.
 ///
 /// # Errors
 /// What kept the command from being carried out.
-pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let handed = match cli.command {
+        Command::Serve => Handed::of_environment()?,
+        _ => Handed::nothing(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the system has no room for the threads of the program")?;
+    runtime.block_on(carry_out(cli, handed))
+}
+
+async fn carry_out(cli: Cli, handed: Handed) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = cli;
     match command {
-        Command::Serve => serve::run(&global).await,
+        Command::Serve => serve::run(&global, handed).await,
         Command::Check(arguments) => check::run(&global, arguments).await,
         Command::Explain { url } => explain::run(&global, &url).await,
         Command::Origin(OriginCommand::Init { name }) => origin::init(&global, &name),

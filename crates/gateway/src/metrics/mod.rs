@@ -231,14 +231,18 @@ impl Metrics {
         FleetMetrics::new(&Maker(self.registry.clone()))
     }
 
+    /// How many connections of clients are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Everything in Prometheus' text format.
     pub(crate) fn text(&self, cache: Option<&Cache>) -> String {
         if let Some(cache) = cache {
             self.cache.read(cache);
         }
-        let open = self.open.load(Ordering::Relaxed);
         self.connections
-            .set(i64::try_from(open).unwrap_or(i64::MAX));
+            .set(i64::try_from(self.open_connections()).unwrap_or(i64::MAX));
         let mut families = self.registry.gather();
         // The process metrics have standard names, without our prefix.
         families.extend(prometheus::core::Collector::collect(

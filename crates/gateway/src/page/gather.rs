@@ -66,11 +66,7 @@ impl Watched {
     }
 
     fn look(&self, app: &App) {
-        let is_down = |origin: &&Arc<GuardedOrigin>| {
-            let standing = origin.standing();
-            !standing.up || standing.suspect
-        };
-        let down = app.origins.iter().filter(is_down);
+        let down = app.origins.iter().filter(|origin| origin.is_in_trouble());
         let down: Vec<Box<str>> = down.map(|origin| origin.name().into()).collect();
         self.history().take(app.metrics.totals(), down);
     }

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::handed::Handed;
+
 pub(super) const BACKLOG: i32 = 1024;
 /// Descriptors for listeners, logs, name servers and the runtime.
 const RESERVED: u64 = 32;
@@ -32,9 +34,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-/// Binds every address; an error names the one that failed.
-pub(super) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    addresses.iter().map(|address| bind(*address)).collect()
+/// Binds every address that was not handed over; an error names the one that failed.
+pub(super) fn bind_all(
+    addresses: &[SocketAddr],
+    handed: &mut Handed,
+) -> io::Result<Vec<TcpListener>> {
+    let addresses = addresses.iter();
+    addresses
+        .map(|address| handed.take(*address).map_or_else(|| bind(*address), Ok))
+        .collect()
 }
 
 /// The addresses with the ports that the system chose.

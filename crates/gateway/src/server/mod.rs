@@ -7,6 +7,7 @@ mod accept;
 mod body;
 mod clients;
 mod connection;
+mod handed;
 mod handshake;
 mod heads;
 mod io;
@@ -35,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Ended, OnEnd, Outgoing, Sent};
+pub(crate) use handed::Place as Listening;
+pub use handed::{Handed, HandedError};
 pub use listen::{connection_cap, raise_descriptor_limit};
 pub use requests::{BoxError, Peer, Service};
 pub use rules::Changeable;
@@ -69,16 +72,17 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Binds every address; an error names the one that failed.
+    /// Binds every address that was not handed over; an error names the one that failed.
     ///
     /// `connections` will hold how many are open.
     pub fn bind(
         addresses: &[SocketAddr],
         limits: &Limits,
         connections: Arc<AtomicUsize>,
+        handed: &mut Handed,
     ) -> std::io::Result<Self> {
         Ok(Self {
-            listeners: listen::bind_all(addresses)?,
+            listeners: listen::bind_all(addresses, handed)?,
             sockets: Vec::new(),
             tls: None,
             rules: Changeable::new(limits, connections),
@@ -91,8 +95,9 @@ impl Server {
         mut self,
         addresses: &[SocketAddr],
         acceptor: TlsAcceptor,
+        handed: &mut Handed,
     ) -> std::io::Result<Self> {
-        self.tls = Some((listen::bind_all(addresses)?, acceptor));
+        self.tls = Some((listen::bind_all(addresses, handed)?, acceptor));
         Ok(self)
     }
 

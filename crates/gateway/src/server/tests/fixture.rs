@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Limits, Proxies, TrustedProxies};
-use crate::server::{Changeable, Drained, Ended, OnEnd, Outgoing, Peer, Server};
+use crate::server::{Changeable, Drained, Ended, Handed, OnEnd, Outgoing, Peer, Server};
 
 /// Long enough that a busy machine does not fail a test.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -189,7 +189,11 @@ impl Running {
         Self::serving(limits, PATIENCE, |server| {
             let server = server.limiting_clients(proxies);
             server
-                .with_tls(&[([127, 0, 0, 1], 0).into()], acceptor)
+                .with_tls(
+                    &[([127, 0, 0, 1], 0).into()],
+                    acceptor,
+                    &mut Handed::nothing(),
+                )
                 .unwrap()
         })
     }
@@ -200,6 +204,7 @@ impl Running {
             &[([127, 0, 0, 1], 0).into()],
             limits,
             Arc::clone(&connections),
+            &mut Handed::nothing(),
         );
         let server = set(server.unwrap());
         let address = server.local_addresses()[0];

@@ -263,19 +263,35 @@ impl Setup {
 
     /// The same behind a command that executes what follows it, such as `prlimit`.
     pub(crate) async fn start_under(&self, wrapper: &[impl AsRef<OsStr>]) -> Gateway {
-        let mut gateway = self.launch(wrapper);
+        self.start_with(wrapper, |_| {}).await
+    }
+
+    /// The same, with something else about the command.
+    pub(crate) async fn start_with(
+        &self,
+        wrapper: &[impl AsRef<OsStr>],
+        change: impl FnOnce(&mut Command),
+    ) -> Gateway {
+        let mut gateway = self.launch_with(wrapper, change);
         gateway.logged("serving operators").await;
         gateway.media = gateway.address("serving media");
         gateway
     }
 
     fn launch(&self, wrapper: &[impl AsRef<OsStr>]) -> Gateway {
-        let mut child = self
-            .command(wrapper, &["serve"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.launch_with(wrapper, |_| {})
+    }
+
+    /// Starts it and waits for nothing.
+    pub(crate) fn launch_with(
+        &self,
+        wrapper: &[impl AsRef<OsStr>],
+        change: impl FnOnce(&mut Command),
+    ) -> Gateway {
+        let mut command = self.command(wrapper, &["serve"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
         let (sender, log) = watch::channel(String::new());
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || {

@@ -21,5 +21,6 @@ mod sockets;
 mod starting;
 mod stopping;
 mod storage;
+mod supervised;
 mod telling;
 mod tls;
