@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use crate::acme;
 use crate::admin::{self, Authority, Operated};
+use crate::alerts;
 use crate::app::{App, EndOfTls};
 use crate::clock::unix_now;
 use crate::config::{Config, Limits, Problem};
@@ -217,7 +218,7 @@ impl Gateway {
                 Box::pin(acme::run(&reloading, &tls.shown, stop.clone())).await;
             }
         };
-        let (drained, _, (), (), (), (), (), (), ()) = tokio::join!(
+        let (drained, _, (), (), (), (), (), (), (), ()) = tokio::join!(
             serve_media,
             admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
@@ -226,6 +227,7 @@ impl Gateway {
             promotion::run(&live, stop.clone()),
             watched.run(&live, stop.clone()),
             fetch_certificates,
+            Box::pin(alerts::run(&live, &reloading, &state, stop.clone())),
             Box::pin(fleet::run(&live, stop.clone())),
         );
         close(&live.app(), &state).await;

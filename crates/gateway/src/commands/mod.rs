@@ -27,13 +27,14 @@ mod serve;
 mod state;
 mod tombstone;
 mod turns;
+mod webhook;
 
 use std::process::ExitCode;
 
 pub use audit::AuditArguments;
 pub use cli::{
     CacheCommand, CheckArguments, Cli, Command, DeletionsArguments, OriginCommand, PurgeArguments,
-    StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove,
+    StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove, WebhookCommand,
 };
 pub use migrate::{MigrateArguments, Verification};
 pub use misskey::{Comparison, Form, FormValue, MisskeyConfig, compare, form};
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(arguments) => Box::pin(audit::run(&global, *arguments)).await,
         Command::Cache(command) => cache::run(&global, command).await,
         Command::State(command) => state::run(&global, command).await,
+        Command::Webhook(WebhookCommand::Test) => webhook::test(&global).await,
         Command::Reload => reload::run(&global).await,
         Command::Health => health::run(&global).await,
         Command::Completions { shell } => completions::run(shell),

@@ -153,6 +153,11 @@ impl Fleet {
         self.order(Order::Purges).await
     }
 
+    /// Whether this gateway and its fleet know the same.
+    pub(crate) fn is_up(&self) -> bool {
+        self.metrics.is_up()
+    }
+
     /// Everything is to be compared with what Redis holds.
     pub(crate) fn compare(&self) {
         self.behind.store(true, Ordering::Release);
@@ -216,7 +221,7 @@ fn new_identity() -> String {
 }
 
 /// What the machine calls itself, as far as that can be a name here.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     Some(name.trim().to_owned())
         .filter(|name| is_name(name))

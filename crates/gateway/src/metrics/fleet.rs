@@ -52,6 +52,10 @@ impl FleetMetrics {
         self.up.set(0);
     }
 
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.get() == 1
+    }
+
     pub(crate) fn members(&self, count: usize) {
         self.members.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

@@ -22,3 +22,4 @@ mod stopping;
 mod storage;
 mod telling;
 mod tls;
+mod webhook;
