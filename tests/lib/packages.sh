@@ -19,6 +19,9 @@ install_missing_packages() {
     need_command redis-server redis-server
     need_command redis-cli redis-tools
     need_command haproxy haproxy
+    need_command nginx nginx
+    # What scrapes a gateway and evaluates the rules for it.
+    need_command prometheus prometheus
     # What looks at the page, and what it writes with.
     need_command chromium chromium fonts-inter fonts-noto-cjk
     need_command chromedriver chromium-driver

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
 
 mod access;
+mod alerts;
 mod auditing;
 mod budgets;
 mod commands;
