@@ -44,6 +44,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 /// How long what waits to be written may take at the end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a gateway that starts waits for its fleet.
+const HEAR_WITHIN: Duration = Duration::from_secs(2);
 /// Monitoring may finish its scrape, and no more.
 const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
@@ -173,7 +175,7 @@ impl Gateway {
             background,
         } = self;
         let _background = background.drop_guard();
-        let accepting = Arc::new(AtomicBool::new(true));
+        let accepting = Arc::new(AtomicBool::new(false));
         let admin_stop = CancellationToken::new();
         let watched = Arc::new(Watched::new());
         let operated = Operated {
@@ -198,6 +200,8 @@ impl Gateway {
             })
         };
         let serve_media = async {
+            stop.run_until_cancelled(hear_of_others(&live)).await;
+            accepting.store(!stop.is_cancelled(), Ordering::Relaxed);
             let drain = || reloading.drain();
             let drained = public.run(media, stop.clone(), drain).await;
             admin_stop.cancel();
@@ -232,6 +236,19 @@ impl Gateway {
         );
         close(&live.app(), &state).await;
         drained
+    }
+}
+
+/// Waits a moment for what a fleet did while this gateway was away, so that it does not answer with
+/// what the others have declared gone. Connections wait for as long; without Redis no longer.
+async fn hear_of_others(live: &Live) {
+    if let Some(fleet) = &live.app().lasting.fleet
+        && !fleet.first_reached(HEAR_WITHIN).await
+    {
+        tracing::warn!(
+            waited = ?HEAR_WITHIN,
+            "the fleet was not heard of, so viewers are answered with what this gateway knew"
+        );
     }
 }
 
