@@ -22,6 +22,8 @@ install_missing_packages() {
     # What else stands before a gateway.
     need_command nginx nginx
     need_command caddy caddy
+    # What scrapes a gateway and evaluates the rules for it.
+    need_command prometheus prometheus
     # What looks at the page, and what it writes with.
     need_command chromium chromium fonts-inter fonts-noto-cjk
     need_command chromedriver chromium-driver

@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use crate::acme;
 use crate::admin::{self, Authority, Operated};
+use crate::alerts;
 use crate::app::{App, EndOfTls};
 use crate::clock::unix_now;
 use crate::config::{Config, Limits, Problem};
@@ -47,6 +48,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 /// How long what waits to be written may take at the end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a gateway that starts waits for its fleet.
+const HEAR_WITHIN: Duration = Duration::from_secs(2);
 /// Monitoring may finish its scrape, and no more.
 const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
@@ -233,7 +236,7 @@ impl Gateway {
             background,
         } = self;
         let _background = background.drop_guard();
-        let accepting = Arc::new(AtomicBool::new(true));
+        let accepting = Arc::new(AtomicBool::new(false));
         let admin_stop = CancellationToken::new();
         let watched = Arc::new(Watched::new());
         let operated = Operated {
@@ -258,6 +261,8 @@ impl Gateway {
             })
         };
         let serve_media = async {
+            stop.run_until_cancelled(hear_of_others(&live)).await;
+            accepting.store(!stop.is_cancelled(), Ordering::Relaxed);
             let drain = || reloading.drain();
             let drained = public.run(media, stop.clone(), drain).await;
             admin_stop.cancel();
@@ -278,7 +283,7 @@ impl Gateway {
                 Box::pin(acme::run(&reloading, &tls.shown, stop.clone())).await;
             }
         };
-        let (drained, _, (), (), (), (), (), (), ()) = tokio::join!(
+        let (drained, _, (), (), (), (), (), (), (), ()) = tokio::join!(
             serve_media,
             admin.run(operators, admin_stop.clone(), || ADMIN_DRAIN),
             serve_commands,
@@ -287,6 +292,7 @@ impl Gateway {
             promotion::run(&live, stop.clone()),
             watched.run(&live, stop.clone()),
             fetch_certificates,
+            Box::pin(alerts::run(&live, &reloading, &state, stop.clone())),
             Box::pin(fleet::run(&live, stop.clone())),
         );
         close(&live.app(), &state).await;
@@ -303,11 +309,28 @@ fn listening(config: &Config) -> Vec<Listening<'_>> {
     };
     let tls = config.server.tls.as_ref();
     let tls = tls.map(|tls| place("tls", "server.tls.listen", &*tls.listen));
-    [place("media", "server.listen", &*config.server.listen.addresses)]
-        .into_iter()
-        .chain(tls)
-        .chain([place("admin", "admin.listen", &*config.admin.listen)])
-        .collect()
+    [place(
+        "media",
+        "server.listen",
+        &*config.server.listen.addresses,
+    )]
+    .into_iter()
+    .chain(tls)
+    .chain([place("admin", "admin.listen", &*config.admin.listen)])
+    .collect()
+}
+
+/// Waits a moment for what a fleet did while this gateway was away, so that it does not answer with
+/// what the others have declared gone. Connections wait for as long; without Redis no longer.
+async fn hear_of_others(live: &Live) {
+    if let Some(fleet) = &live.app().lasting.fleet
+        && !fleet.first_reached(HEAR_WITHIN).await
+    {
+        tracing::warn!(
+            waited = ?HEAR_WITHIN,
+            "the fleet was not heard of, so viewers are answered with what this gateway knew"
+        );
+    }
 }
 
 /// The listeners for viewers.

@@ -4,6 +4,7 @@ mod access;
 mod acme;
 mod address;
 mod admin;
+mod alerts;
 mod answer;
 mod app;
 mod auditing;

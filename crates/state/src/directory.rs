@@ -15,7 +15,9 @@ use object::ObjectKey;
 
 use crate::ledger::{self, Ledger, Pace};
 use crate::tombstones::{self, TombstoneError, Tombstones};
-use crate::{Egress, FleetNotes, canaries, egress, exchange, files, fleet, places};
+use crate::{
+    Egress, FleetNotes, ToldAlert, alerts, canaries, egress, exchange, files, fleet, places,
+};
 
 const LOCK: &str = "lock";
 const PROBE: &str = "writable";
@@ -133,6 +135,19 @@ impl StateDirectory {
         fleet::keep(&self.path, notes)
     }
 
+    /// Which alerts the operator was told of, and has not been told the end of.
+    pub fn alerts(&self) -> Vec<ToldAlert> {
+        alerts::read(&self.path)
+    }
+
+    /// Keeps which alerts the operator was told of.
+    ///
+    /// # Errors
+    /// The old file is still there.
+    pub fn keep_alerts(&self, told: &[ToldAlert]) -> io::Result<()> {
+        alerts::keep(&self.path, told)
+    }
+
     /// Keeps the canaries.
     ///
     /// # Errors
@@ -199,6 +214,7 @@ pub(crate) fn hold(path: &Path) -> Result<Held, StateError> {
     // What an earlier process had not finished to write.
     let kept = [
         tombstones::FILE,
+        alerts::FILE,
         canaries::FILE,
         egress::FILE,
         fleet::FILE,

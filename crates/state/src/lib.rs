@@ -4,6 +4,7 @@
 //! Blocking, and without a runtime: whoever calls from one leaves its threads first. Decides
 //! nothing about origins, routes or answers; it only remembers, and says so when it cannot.
 
+mod alerts;
 mod canaries;
 mod directory;
 mod egress;
@@ -14,6 +15,7 @@ mod ledger;
 mod places;
 mod tombstones;
 
+pub use alerts::ToldAlert;
 pub use canaries::read_canaries;
 pub use directory::{StateDirectory, StateError, control_socket};
 pub use egress::Egress;

@@ -217,6 +217,9 @@ Exit status: 0 it may be switched off, 1 it must not, 2 nobody can tell (at best
     /// Carry what must survive to another machine.
     #[command(subcommand)]
     State(StateCommand),
+    /// Try the webhook that alerts go to.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Have the running gateway read its configuration anew; the same as SIGHUP.
     ///
     /// Routes, origins and their states, limits, secrets and the log level change without a
@@ -421,6 +424,21 @@ Exit status: 0 imported, 1 not.")]
         /// The file to read; `-` is standard input.
         file: PathBuf,
     },
+}
+
+/// What can be done with the webhook.
+#[derive(Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Send one message that says that it is a test, and say whether it was taken.
+    ///
+    /// Sent by this command itself, from where it runs, whether a gateway runs or not. Tries once.
+    #[command(after_help = "\
+Examples:
+  media-gateway webhook test
+  docker compose exec gateway media-gateway webhook test
+
+Exit status: 0 the receiver has taken it, 1 it has not, or there is no webhook.")]
+    Test,
 }
 
 /// What can be done to an origin.

@@ -27,6 +27,7 @@ mod serve;
 mod state;
 mod tombstone;
 mod turns;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -35,7 +36,7 @@ use anyhow::Context;
 pub use audit::AuditArguments;
 pub use cli::{
     CacheCommand, CheckArguments, Cli, Command, DeletionsArguments, OriginCommand, PurgeArguments,
-    StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove,
+    StateCommand, TombstoneAdd, TombstoneCommand, TombstoneRemove, WebhookCommand,
 };
 pub use migrate::{MigrateArguments, Verification};
 pub use misskey::{Comparison, Form, FormValue, MisskeyConfig, compare, form};
@@ -76,6 +77,7 @@ async fn carry_out(cli: Cli, handed: Handed) -> anyhow::Result<ExitCode> {
         Command::Audit(arguments) => Box::pin(audit::run(&global, *arguments)).await,
         Command::Cache(command) => cache::run(&global, command).await,
         Command::State(command) => state::run(&global, command).await,
+        Command::Webhook(WebhookCommand::Test) => webhook::test(&global).await,
         Command::Reload => reload::run(&global).await,
         Command::Health => health::run(&global).await,
         Command::Completions { shell } => completions::run(shell),

@@ -39,7 +39,7 @@ pub(super) async fn run(global: &Global, handed: Handed) -> anyhow::Result<ExitC
         Ok(supervisor) => (Arc::new(supervisor), None),
         Err(unfound) => (Arc::default(), Some(unfound)),
     };
-    match serve(global, handed, &supervisor, unfound).await {
+    match Box::pin(serve(global, handed, &supervisor, unfound)).await {
         Ok(End::Stopped) => Ok(ExitCode::SUCCESS),
         Ok(End::Misconfigured) => {
             let why = format!(

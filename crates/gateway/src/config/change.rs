@@ -98,6 +98,7 @@ impl Config {
             self.admin.egress_price != before.admin.egress_price,
             "admin.egress_price",
         );
+        note(self.webhook != before.webhook, "webhook");
         note(self.log.level != before.log.level, "log.level");
         note(
             self.log.client_addresses != before.log.client_addresses,

@@ -19,7 +19,13 @@ use super::raw::Raw;
 use super::{places, suggest, urls};
 
 /// Keys whose values never appear anywhere.
-const SECRETS: [&str; 3] = ["token", "access_key_id", "secret_access_key"];
+const SECRETS: [&str; 4] = [
+    "token",
+    "access_key_id",
+    "secret_access_key",
+    // An address written where the section belongs.
+    "webhook",
+];
 
 /// What could be read, and what could not.
 pub(super) fn read(

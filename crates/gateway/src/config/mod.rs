@@ -30,6 +30,7 @@ mod suggest;
 mod tls;
 mod urls;
 mod values;
+mod webhook;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub use server::{Listen, Redirect, Server};
 pub use state::State;
 pub use tls::{Acme, CertificatePair, Certificates, Challenge, Tls};
 pub use values::{Budget, Period, Price, Rate};
+pub use webhook::{Shape, Visibility, Webhook};
 
 use findings::Findings;
 use raw::Raw;
@@ -68,6 +70,8 @@ pub struct Config {
     pub cache: Cache,
     /// Other gateways that are to know the same of what is gone.
     pub fleet: Option<Fleet>,
+    /// Where the operator is told of alerts.
+    pub webhook: Option<Webhook>,
     /// What is logged, and how.
     pub log: Log,
     /// Every origin that is not retired, sorted by name.
@@ -148,6 +152,7 @@ impl Config {
         let state = state::check(raw.state, findings);
         let cache = cache::check(raw.cache.unwrap_or_default(), findings);
         let fleet = fleet::check(raw.fleet, findings);
+        let webhook = webhook::check(raw.webhook, findings);
         let origins = origin::check(raw.origins, findings);
         let routes = route::check(raw.routes, &origins, findings);
         let config = Self {
@@ -157,6 +162,7 @@ impl Config {
             state,
             cache,
             fleet,
+            webhook,
             origins: origins.usable,
             retired: origins.retired,
             routes,

@@ -15,6 +15,7 @@ use super::origin::RawOrigin;
 use super::route::RawRoute;
 use super::server::RawServer;
 use super::state::RawState;
+use super::webhook::RawWebhook;
 
 /// Configuration of media-gateway. Every key can also be set from the environment:
 /// `MEDIA_GATEWAY_SERVER__LISTEN` is `server.listen`.
@@ -34,6 +35,8 @@ pub(super) struct Raw {
     pub(super) cache: Option<RawCache>,
     /// Other gateways that are to know the same of what is gone. Default: none.
     pub(super) fleet: Option<RawFleet>,
+    /// Where the operator is told that something should be looked at. Default: nowhere.
+    pub(super) webhook: Option<RawWebhook>,
     /// What is logged, and how.
     #[serde(default)]
     pub(super) log: RawLog,

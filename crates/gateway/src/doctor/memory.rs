@@ -28,6 +28,14 @@ const TLS_BYTES: u64 = 64 * 1024;
 /// What a key that must stay gone takes.
 const TOMBSTONE_BYTES: u64 = 16;
 
+/// Tombstones of a fleet that are taken over at once, each as large as it may be: key, reason, cache
+/// space and what holds them together.
+const TAKEN_OVER: u64 = crate::fleet::AT_ONCE as u64;
+const TAKEN_OVER_BYTES: u64 =
+    1024 + state::MAX_REASON_BYTES as u64 + state::MAX_SCOPE_BYTES as u64 + 80;
+/// What is known of each tombstone while those of a fleet are compared with it.
+const COMPARED_BYTES: u64 = 32;
+
 /// The sum and what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Memory {
@@ -123,8 +131,16 @@ impl Memory {
             ),
             &[wide(limits.connections), TLS_BYTES],
         );
+        let fleet = Term {
+            what: format!(
+                "fleet: {TAKEN_OVER} tombstones × {TAKEN_OVER_BYTES} B taken over at once, {tombstones} × {COMPARED_BYTES} B compared"
+            ),
+            bytes: (TAKEN_OVER * TAKEN_OVER_BYTES)
+                .saturating_add(tombstones.saturating_mul(COMPARED_BYTES)),
+        };
         let terms: Vec<_> = terms
             .into_iter()
+            .chain(config.fleet.is_some().then_some(fleet))
             .chain(promotes.then_some(promotions))
             .chain(config.server.tls.is_some().then_some(tls))
             .collect();
@@ -199,6 +215,14 @@ mod tests {
             ]
         );
         assert_eq!(memory.total_bytes, 96_624_560);
+    }
+
+    #[test]
+    fn a_fleet_needs_room_to_compare() {
+        let alone = Memory::of(&config(""), 100);
+        let fleet = Memory::of(&config("[fleet]\nredis = \"redis://redis/0\""), 100);
+        let more = fleet.total_bytes - alone.total_bytes;
+        assert_eq!(more, 10_000 * (1024 + 1024 + 255 + 80) + 100 * 32);
     }
 
     #[test]

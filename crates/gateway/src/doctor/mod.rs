@@ -153,6 +153,7 @@ pub async fn examine(config: &Config, patience: Duration) -> Diagnosis {
         ("TLS", certified.unwrap_or_default()),
         ("challenges", challenges),
         ("fleet", fleet),
+        ("webhook", webhook(config)),
         ("state directory", state),
         ("cache directory", cache),
         ("memory", sum),
@@ -205,6 +206,17 @@ async fn examine_origin(
         title,
         findings: judge::judge(origin, &published, &facts),
     }
+}
+
+/// Sends nothing: an examination that rings a bell would soon be left out.
+fn webhook(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings::about("webhook");
+    if let Some(webhook) = &config.webhook {
+        let shape = webhook.shape.label();
+        let what = format!("alerts are sent ({shape}); media-gateway webhook test tries it");
+        findings.ok(Check::State, what);
+    }
+    findings.into_list()
 }
 
 fn retired(name: &str) -> Examined {

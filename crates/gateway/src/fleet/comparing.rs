@@ -15,7 +15,7 @@ use super::words;
 use crate::clock::unix_now;
 
 /// Tombstones that are taken over at once.
-const AT_ONCE: usize = 10_000;
+pub(crate) const AT_ONCE: usize = 10_000;
 /// More than so many tombstones are not taken from Redis.
 const MOST: usize = 5_000_000;
 

@@ -15,17 +15,18 @@ mod words;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use cache::Purge;
 use serde::{Deserialize, Serialize};
 use state::{Action, FleetNotes, StateDirectory};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config;
 use crate::metrics::FleetMetrics;
 
+pub(crate) use comparing::AT_ONCE;
 pub(crate) use running::run;
 pub(crate) use words::is_name;
 
@@ -91,6 +92,26 @@ impl Order {
     }
 }
 
+/// How a gateway stands in its fleet.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FleetStatus {
+    /// What the others call it.
+    pub(crate) name: String,
+    /// Whether it and its fleet know the same of what is gone.
+    pub(crate) up: bool,
+    /// For how long that has been so, or not been so.
+    pub(crate) since_seconds: u64,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<String>,
+    /// Other gateways that are known.
+    pub(crate) members: u64,
+    /// Changes that wait to be told.
+    pub(crate) orders_waiting: usize,
+    /// Whether something was not told, so that everything will be compared.
+    pub(crate) behind: bool,
+}
+
 /// This gateway's part in its fleet.
 pub(crate) struct Fleet {
     config: config::Fleet,
@@ -105,6 +126,8 @@ pub(crate) struct Fleet {
     behind: AtomicBool,
     /// Why Redis is not of use at the moment.
     trouble: ArcSwap<Option<String>>,
+    /// Whether it is of use, and since when.
+    reached: watch::Sender<(bool, Instant)>,
     metrics: FleetMetrics,
 }
 
@@ -130,6 +153,7 @@ impl Fleet {
             waiting: Mutex::new(Some(waiting)),
             behind: AtomicBool::new(false),
             trouble: ArcSwap::from_pointee(Some("it was not reached yet".to_owned())),
+            reached: watch::Sender::new((false, Instant::now())),
             metrics,
         })
     }
@@ -151,6 +175,45 @@ impl Fleet {
         ledger::note(&mut self.notes(), texts);
         self.keep_notes().await;
         self.order(Order::Purges).await
+    }
+
+    /// Whether this gateway and its fleet know the same.
+    pub(crate) fn is_up(&self) -> bool {
+        self.reached.borrow().0
+    }
+
+    /// Returns once it knew for the first time what the others know, or after this long; whether
+    /// it does.
+    pub(crate) async fn first_reached(&self, within: Duration) -> bool {
+        let mut reached = self.reached.subscribe();
+        let known = tokio::time::timeout(within, reached.wait_for(|(up, _)| *up)).await;
+        known.is_ok_and(|known| known.is_ok())
+    }
+
+    /// How it stands, for people to look at.
+    pub(crate) fn status(&self) -> FleetStatus {
+        let (up, since) = *self.reached.borrow();
+        FleetStatus {
+            name: self.name.clone(),
+            up,
+            since_seconds: since.elapsed().as_secs(),
+            trouble: self.trouble.load().as_ref().clone().filter(|_| !up),
+            members: self.metrics.known_members(),
+            orders_waiting: MOST_ORDERS - self.orders.capacity(),
+            behind: self.behind.load(Ordering::Acquire),
+        }
+    }
+
+    /// This gateway and its fleet know the same, or no longer.
+    fn is_reached(&self, up: bool) {
+        self.metrics.is(up);
+        self.reached.send_if_modified(|(was, since)| {
+            let changed = *was != up;
+            if changed {
+                (*was, *since) = (up, Instant::now());
+            }
+            changed
+        });
     }
 
     /// Everything is to be compared with what Redis holds.
@@ -216,7 +279,7 @@ fn new_identity() -> String {
 }
 
 /// What the machine calls itself, as far as that can be a name here.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     Some(name.trim().to_owned())
         .filter(|name| is_name(name))

@@ -64,7 +64,7 @@ async fn keep_in_touch(
     let mut refusals = SaidNowAndThen::default();
     loop {
         let (ended, was_up) = Session::run(fleet, cache, &mut orders, &mut refusals, stop).await;
-        fleet.metrics.lost();
+        fleet.is_reached(false);
         if was_up {
             pause = FIRST_PAUSE;
         }

@@ -347,7 +347,7 @@ impl<'a> Session<'a> {
         }
         compared?;
         self.compared = Some(Instant::now());
-        self.fleet.metrics.up();
+        self.fleet.is_reached(true);
         Ok(())
     }
 

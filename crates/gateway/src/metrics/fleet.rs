@@ -44,12 +44,12 @@ impl FleetMetrics {
         }
     }
 
-    pub(crate) fn up(&self) {
-        self.up.set(1);
+    pub(crate) fn is(&self, up: bool) {
+        self.up.set(i64::from(up));
     }
 
-    pub(crate) fn lost(&self) {
-        self.up.set(0);
+    pub(crate) fn known_members(&self) -> u64 {
+        u64::try_from(self.members.get()).unwrap_or(0)
     }
 
     pub(crate) fn members(&self, count: usize) {

@@ -47,7 +47,10 @@ pub(crate) struct Metrics {
     promotion_queue: IntGauge,
     /// Refused, accepted.
     reloads: [IntCounter; 2],
+    /// Not taken, taken.
+    webhook: [IntCounter; 2],
     certificates: IntGaugeVec,
+    certificates_missing: IntGauge,
     /// Whose time is exported.
     named: std::sync::Mutex<BTreeMap<String, i64>>,
     cache: Arc<CacheMetrics>,
@@ -65,7 +68,13 @@ impl Metrics {
             "Configurations read while serving, by what became of them.",
             &["result"],
         );
+        let webhook = make.counters(
+            "webhook_messages_total",
+            "Messages of alerts to the webhook, by what became of them; each try counts.",
+            &["result"],
+        );
         let metrics = Self {
+            webhook: ["failed", "sent"].map(|result| webhook.with_label_values(&[result])),
             reloads: ["refused", "applied"].map(|result| reloads.with_label_values(&[result])),
             routes: RouteVecs::new(&make),
             origins: OriginVecs::new(&make),
@@ -82,6 +91,10 @@ impl Metrics {
                 "certificate_expiry_seconds",
                 "Until a certificate ends; negative once it has.",
                 &["name"],
+            ),
+            certificates_missing: make.gauge(
+                "certificates_missing",
+                "Names of server.tls.acme for which there is no certificate.",
             ),
             named: std::sync::Mutex::default(),
             cache: CacheMetrics::new(&make),
@@ -169,6 +182,12 @@ impl Metrics {
         *named = now;
     }
 
+    /// For how many names there should be a certificate and is none.
+    pub(crate) fn certificates_missing(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.certificates_missing.set(count);
+    }
+
     /// What may still be read from an origin in the background.
     pub(crate) fn budget_left(&self, origin: &str, bytes: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -224,6 +243,11 @@ impl Metrics {
     /// A configuration was read anew.
     pub(crate) fn reloaded(&self, accepted: bool) {
         self.reloads[usize::from(accepted)].inc();
+    }
+
+    /// A message of alerts was sent, or was not taken.
+    pub(crate) fn webhook(&self, taken: bool) {
+        self.webhook[usize::from(taken)].inc();
     }
 
     /// The handles of the fleet; asked for once.

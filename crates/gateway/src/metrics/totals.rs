@@ -2,6 +2,8 @@
 //!
 //! Only reads; nothing is counted here that is not exported.
 
+use std::collections::BTreeMap;
+
 use ::cache::{Cache, CacheError, Evicted, Tier};
 use origin_resolver::{Reason, SaveCause, VerdictLabel};
 use prometheus::core::Collector;
@@ -56,6 +58,16 @@ pub(crate) struct OriginTotals {
     pub(crate) background_bytes: u64,
     /// What became of promotions to it, by result; only results that there were.
     pub(crate) promotions: Vec<(&'static str, u64)>,
+}
+
+/// What one route has answered since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RouteTotals {
+    pub(crate) answers: u64,
+    /// Of these, 5xx.
+    pub(crate) errors: u64,
+    /// Of these, from copies that are older than they should be.
+    pub(crate) stale: u64,
 }
 
 /// What was counted of one route since the start.
@@ -117,6 +129,23 @@ impl Metrics {
             }
         }
         totals
+    }
+
+    /// What each route has answered, by its name.
+    pub(crate) fn route_totals(&self) -> BTreeMap<String, RouteTotals> {
+        let mut all = BTreeMap::<String, RouteTotals>::new();
+        for metric in metrics(&self.routes.requests) {
+            let count = whole(metric.get_counter().get_value());
+            let totals = all.entry(label(&metric, "route").to_owned()).or_default();
+            totals.answers += count;
+            if label(&metric, "status").starts_with('5') {
+                totals.errors += count;
+            }
+            if label(&metric, "cache") == "stale" {
+                totals.stale += count;
+            }
+        }
+        all
     }
 
     /// What was counted of an origin that is asked.
@@ -295,6 +324,12 @@ mod tests {
             (2, 2, 1, 1)
         );
         assert_eq!((totals.held, totals.looked_up), (1, 4));
+        let answered = RouteTotals {
+            answers: 6,
+            errors: 1,
+            stale: 0,
+        };
+        assert_eq!(metrics.route_totals()["media"], answered);
         assert_eq!((totals.sent_bytes, totals.held_bytes), (111, 100));
         assert_eq!(totals.read_bytes, 7);
         // 3 ms lie between 2.5 and 5; a minute lies above every bound.

@@ -173,6 +173,7 @@ pub(crate) async fn snapshot(operated: &Operated) -> Snapshot {
             .collect(),
         promotions_waiting: app.promotions.as_ref().map(|all| all.waiting() as u64),
         cache: cache_status(&app, &config),
+        fleet: app.lasting.fleet.as_ref().map(|fleet| fleet.status()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::audits::AuditStatus;
+use crate::fleet::FleetStatus;
 use crate::migrations::MigrationStatus;
 
 /// The gateway at one moment.
@@ -34,6 +35,9 @@ pub(crate) struct Snapshot {
     pub(crate) promotions_waiting: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cache: Option<CacheStatus>,
+    /// Only where there is a fleet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet: Option<FleetStatus>,
 }
 
 /// What happened in the last hour or day, or since the start where that is less long ago.

@@ -15,12 +15,26 @@ async fn an_emptied_redis_takes_nothing_away_and_everyone_catches_up() {
     for gateway in &gateways {
         assert_eq!(status(gateway, "y.mp4").await, 200);
     }
+    let fleet = async || {
+        let status = gateways[1].operators("/api/status").await.text();
+        serde_json::from_str::<serde_json::Value>(&status).unwrap()["fleet"].take()
+    };
+    let well = fleet().await;
+    assert_eq!((&well["up"], &well["members"]), (&true.into(), &2.into()));
     three.redis.kill();
     let output = three.setups[1].run(&["tombstone", "add", "b.mp4"]).await;
     let told = said(&output, 1);
     assert!(told.contains("b.mp4: gone"), "{told}");
     assert!(told.contains("fleet: redis: left: "), "{told}");
     assert_eq!(status(&gateways[1], "b.mp4").await, 410, "here at once");
+    until("the status says so", async || {
+        let lost = fleet().await;
+        lost["up"] == false
+            && lost["trouble"]
+                .as_str()
+                .is_some_and(|why| why.contains("Redis"))
+    })
+    .await;
     let output = three.setups[2].run(&["purge", "/y.mp4"]).await;
     said(&output, 1);
     three.redis.start_again().await;
@@ -87,7 +101,8 @@ async fn a_redis_that_hangs_holds_up_neither_viewers_nor_the_start() {
     let mut gateways = three.start().await;
     gateways.pop().unwrap().stopped().await;
     three.redis.signal(Signal::STOP);
-    let late = three.setups[2].start().await;
+    let mut late = three.setups[2].start().await;
+    late.logged("the fleet was not heard of").await;
     for gateway in gateways.iter().chain([&late]) {
         let began = Instant::now();
         for _ in 0..50 {
@@ -105,4 +120,17 @@ async fn a_redis_that_hangs_holds_up_neither_viewers_nor_the_start() {
     for gateway in [&gateways[1], &late] {
         until("c is gone", async || status(gateway, "c.mp4").await == 410).await;
     }
+}
+
+#[tokio::test]
+async fn the_first_answer_of_a_gateway_that_was_away_knows_what_the_others_did() {
+    let three = Three::new().await;
+    let mut gateways = three.start().await;
+    gateways.pop().unwrap().stopped().await;
+    said(
+        &three.setups[0].run(&["tombstone", "add", "a.mp4"]).await,
+        0,
+    );
+    let third = three.setups[2].start().await;
+    assert_eq!(status(&third, "a.mp4").await, 410);
 }

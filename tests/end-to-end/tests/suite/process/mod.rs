@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "measured figures, for --nocapture")]
 
 mod access;
+mod alerts;
 mod auditing;
 mod budgets;
 mod commands;
@@ -24,3 +25,4 @@ mod storage;
 mod supervised;
 mod telling;
 mod tls;
+mod webhook;
