@@ -23,3 +23,4 @@ mod storage;
 mod supervised;
 mod telling;
 mod tls;
+mod wrappers;
