@@ -8,10 +8,12 @@ import hashlib
 import json
 import re
 import secrets
+import shutil
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 
-from .engine import REPOSITORY, RUN, Failed, check, docker, inspect, run, until
+from .engine import REPOSITORY, RUN, check, docker, inspect, run, until
 from .viewers import Viewers, ask
 
 UNIT, SOCKET = "media-gateway.service", "media-gateway.socket"
@@ -46,21 +48,13 @@ class Packages:
         self.room.mkdir()
         self.debs, self.rpms = {}, {}
         for revision in ("1", "2"):
-            deb, rpm = self.build(revision)
-            self.debs[revision] = self.kept(deb)
-            self.rpms[revision] = self.kept(rpm)
+            # Of the program that everything here is tried with.
+            said = run(REPOSITORY / "packaging/build", "--compiled", "--revision", revision,
+                       quiet_for=1800).split()
+            check(len(said) == 2, f"packaging/build said {said}")
+            self.debs[revision], self.rpms[revision] = (
+                Path(shutil.copy(package, self.room)) for package in said)
         self.objects = {}
-
-    def build(self, revision):
-        # Of the program that everything here is tried with.
-        said = run(REPOSITORY / "packaging/build", "--compiled", "--revision", revision,
-                   quiet_for=1800)
-        made = said.split()
-        check(len(made) == 2, f"packaging/build said {said}")
-        return made
-
-    def kept(self, package):
-        return run("cp", package, self.room) or self.room / package.rsplit("/", 1)[1]
 
     def start(self):
         docker("run", "--detach", "--name", self.name, *MACHINE, "--volume",
@@ -69,14 +63,15 @@ class Packages:
                                               "--wait").strip() == "running")
         self("mkdir", "--parents", "/srv/media/misskey")
         for number in range(6):
-            content = secrets.token_bytes(200_000)
-            path = f"/misskey/{number}.webp"
-            self("tee", f"/srv/media{path}", given=content.hex(), quiet=True)
-            self.objects[path] = hashlib.sha256(content.hex().encode()).hexdigest()
+            content, path = secrets.token_hex(100_000), f"/misskey/{number}.webp"
+            self.write(f"/srv/media{path}", content)
+            self.objects[path] = hashlib.sha256(content.encode()).hexdigest()
 
-    def __call__(self, *command, quiet=False, **more):
-        said = docker("exec", "--interactive", self.name, *command, **more)
-        return None if quiet else said
+    def __call__(self, *command, **more):
+        return docker("exec", "--interactive", self.name, *command, **more)
+
+    def write(self, file, text):
+        self("tee", file, given=text)
 
     def address(self, port=8080):
         networks = inspect(self.name)["NetworkSettings"]["Networks"]
@@ -92,7 +87,7 @@ class Packages:
                     "--init-groups", "media-gateway", *arguments)
 
     def configure(self, text):
-        self("tee", "/etc/media-gateway/gateway.toml", given=text)
+        self.write("/etc/media-gateway/gateway.toml", text)
 
     def install(self, revision):
         return self("sh", "-c", f"dpkg --install /packages/{self.debs[revision].name}", both=True)
@@ -103,7 +98,7 @@ class Packages:
     def lay_over(self, unit, lines):
         """What `systemctl edit` writes."""
         self("mkdir", "--parents", f"/etc/systemd/system/{unit}.d")
-        self("tee", f"/etc/systemd/system/{unit}.d/override.conf", given=lines)
+        self.write(f"/etc/systemd/system/{unit}.d/override.conf", lines)
         self("systemctl", "daemon-reload")
 
     def log(self):
@@ -171,12 +166,8 @@ def configured_it_serves_and_says_how_it_is_doing(images, place):
     check(re.search(r"^Seccomp:\s2$", status, re.M), "it may make every system call")
     who = place("stat", "--format", "%U", f"/proc/{main}").strip()
     check(who == "media-gateway", f"it runs as {who}")
-    page = ask_inside(place, "http://127.0.0.1:9090/metrics")
+    page = place("curl", "--silent", "--show-error", "--fail", "http://127.0.0.1:9090/metrics")
     check("media_gateway_cache_up 1" in page, "the cache is not used")
-
-
-def ask_inside(place, url):
-    return place("curl", "--silent", "--show-error", "--fail", "--max-time", "10", url)
 
 
 def it_is_confined(images, place):

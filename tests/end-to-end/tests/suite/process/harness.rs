@@ -24,12 +24,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) use super::lines::{directory, route, web};
+pub(crate) use super::wrappers::{NAKED, with_own_etc};
 
 /// How long a test waits for what never comes; far more than a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Without a wrapper.
-const NAKED: &[&str] = &[];
 
 /// The program, built once a run: it belongs to another package, so cargo does not do it.
 pub(crate) fn program() -> &'static Path {
@@ -251,7 +249,7 @@ impl Setup {
 
     /// Starts it, or returns its log where it ends before it listens.
     pub(crate) async fn try_start(&self) -> Result<Gateway, String> {
-        let mut gateway = self.launch(NAKED);
+        let mut gateway = self.launch_with(NAKED, |_| {});
         let listens = |log: &String| log.contains("serving operators");
         let seen = timeout(PATIENCE, gateway.log.wait_for(listens)).await;
         if !seen.is_ok_and(|seen| seen.is_ok()) {
@@ -276,10 +274,6 @@ impl Setup {
         gateway.logged("serving operators").await;
         gateway.media = gateway.address("serving media");
         gateway
-    }
-
-    fn launch(&self, wrapper: &[impl AsRef<OsStr>]) -> Gateway {
-        self.launch_with(wrapper, |_| {})
     }
 
     /// Starts it and waits for nothing.
@@ -481,21 +475,6 @@ async fn whole(response: reqwest::Response) -> Answer {
         status: response.status(),
         headers: response.headers().clone(),
         body: response.bytes().await.unwrap(),
-    }
-}
-
-/// A wrapper in which `/etc` is empty, so without `resolv.conf` and `hosts`, but for what a shell
-/// script puts there. Where namespaces are forbidden it is no wrapper, and says so.
-pub(crate) fn with_own_etc(script: &str) -> Vec<String> {
-    let hide = "mount -t tmpfs none /etc";
-    let words = ["unshare", "-rm", "sh", "-c"].map(str::to_owned);
-    let probe = Command::new(&words[0]).args(&words[1..]).arg(hide).output();
-    if probe.is_ok_and(|output| output.status.success()) {
-        let script = format!(r#"{hide} && {script} && exec "$0" "$@""#);
-        words.into_iter().chain([script]).collect()
-    } else {
-        println!("no namespaces here: this test sees the machine's own resolv.conf");
-        Vec::new()
     }
 }
 

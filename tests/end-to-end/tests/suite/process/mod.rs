@@ -26,3 +26,4 @@ mod supervised;
 mod telling;
 mod tls;
 mod webhook;
+mod wrappers;

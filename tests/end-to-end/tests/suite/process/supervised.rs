@@ -15,16 +15,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use test_servers::ReservedPort;
 use test_servers::faulty::{Fault, Faulty, Gate, On};
 use tokio::net::{TcpStream, UnixDatagram};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::harness::{Gateway, PATIENCE, Setup, route, web};
+use super::harness::{Gateway, NAKED, PATIENCE, Setup, route, web};
 use super::raw::Reader;
-
-/// Nobody stands in between.
-const NAKED: &[&str] = &[];
 
 /// Who starts a gateway and hears how it is doing.
 struct Supervisor {
@@ -75,12 +73,9 @@ fn value<'a>(message: &'a str, state: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("no {state} in {message}"))
 }
 
-/// A port that is free a moment later, for a gateway that is to bind it itself.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// Any port.
+fn any() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
 }
 
 async fn picture() -> Faulty {
@@ -106,7 +101,8 @@ async fn ask(address: SocketAddr) -> String {
 #[tokio::test]
 async fn it_is_ready_when_the_port_answers_and_says_in_a_line_how_it_is_doing() {
     let origin = picture().await;
-    let address = free();
+    let port = ReservedPort::any().unwrap();
+    let address = port.addr();
     let setup = on(address, &origin);
     let supervisor = Supervisor::of(&setup);
     let gateway = supervisor.launch(&setup, &[]);
@@ -127,7 +123,7 @@ async fn it_is_ready_when_the_port_answers_and_says_in_a_line_how_it_is_doing() 
 #[tokio::test]
 async fn a_reload_is_told_from_its_beginning_to_its_end_and_whether_it_held() {
     let origin = picture().await;
-    let setup = on(free(), &origin);
+    let setup = on(any(), &origin);
     let supervisor = Supervisor::of(&setup);
     let mut gateway = supervisor.launch(&setup, &[]);
     supervisor.told("READY=1").await;
@@ -154,7 +150,7 @@ async fn a_reload_is_told_from_its_beginning_to_its_end_and_whether_it_held() {
 #[tokio::test]
 async fn signs_of_life_come_at_half_the_interval_and_stop_when_it_does() {
     let origin = picture().await;
-    let setup = on(free(), &origin);
+    let setup = on(any(), &origin);
     let supervisor = Supervisor::of(&setup);
     let gateway = supervisor.launch(&setup, &[("WATCHDOG_USEC", "2000000")]);
     supervisor.told("READY=1").await;
@@ -180,7 +176,7 @@ async fn signs_of_life_come_at_half_the_interval_and_stop_when_it_does() {
 #[tokio::test]
 async fn signs_of_life_that_another_process_owes_are_not_sent() {
     let origin = picture().await;
-    let setup = on(free(), &origin);
+    let setup = on(any(), &origin);
     let supervisor = Supervisor::of(&setup);
     let owed = [("WATCHDOG_USEC", "200000"), ("WATCHDOG_PID", "1")];
     let gateway = supervisor.launch(&setup, &owed);
@@ -196,7 +192,7 @@ async fn the_end_is_told_with_the_time_it_may_take_and_signs_of_life_go_on() {
     let gate = Gate::new();
     origin.put("long.bin", vec![7; 300_000]);
     origin.fault(On::key("long.bin"), Fault::HoldAfter(100_000, gate.clone()));
-    let setup = on(free(), &origin);
+    let setup = on(any(), &origin);
     let supervisor = Supervisor::of(&setup);
     let mut gateway = setup
         .start_with(NAKED, |command| {
@@ -221,7 +217,7 @@ async fn the_end_is_told_with_the_time_it_may_take_and_signs_of_life_go_on() {
 #[tokio::test]
 async fn a_supervisor_may_have_an_abstract_name() {
     let origin = picture().await;
-    let setup = on(free(), &origin);
+    let setup = on(any(), &origin);
     let name = format!("media-gateway-test-{}", std::process::id());
     let bound = Bound::bind_addr(&UnixAddress::from_abstract_name(&name).unwrap()).unwrap();
     bound.set_nonblocking(true).unwrap();
@@ -242,7 +238,7 @@ async fn without_a_supervisor_that_hears_it_serves_and_says_so_once() {
         ("vsock:2:9999", "neither an absolute path"),
         ("/nonexistent/notify", "cannot be told"),
     ] {
-        let setup = on(free(), &origin);
+        let setup = on(any(), &origin);
         let gateway = setup
             .start_with(NAKED, |command| {
                 command.env("NOTIFY_SOCKET", value);
@@ -452,7 +448,7 @@ async fn a_socket_that_cannot_be_used_is_refused_with_what_to_do() {
 async fn sockets_of_another_process_are_left_alone_and_it_is_said() {
     let origin = picture().await;
     let handed = TcpListener::bind("127.0.0.1:0").unwrap();
-    let setup = on(free(), &origin);
+    let setup = on(any(), &origin);
     for pid in ["1", "", "-1", "mine"] {
         let variables = format!("LISTEN_PID={pid} LISTEN_FDS=1");
         let (wrapper, change) = handing(handed.try_clone().unwrap(), None, &variables);
