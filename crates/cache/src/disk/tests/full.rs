@@ -128,10 +128,12 @@ async fn the_number_of_files_can_be_capped() {
         ..settings(directory.path())
     })
     .await;
-    fill(&used, "a", 300, 1000).await;
+    // What comes before room is made is refused: how much that is, is the machine's affair.
+    let kept = fill(&used, "a", 300, 1000).await;
+    assert!(kept > 108, "{kept}");
     assert!(used.disk.flush().await);
-    assert!(used.counts.evicted_for(Evicted::Files) > 100);
     // A few may be on their way while the last place is taken.
+    assert!(used.counts.evicted_for(Evicted::Files) >= kept - 108);
     assert!(content_files(directory.path()).len() <= 108);
 }
 
