@@ -164,13 +164,14 @@ impl Gateway {
     /// Says in a line how it is doing, now and until it has stopped.
     pub(crate) fn status(&self, stop: CancellationToken) -> impl Fn() -> String + use<> {
         let live = Arc::clone(&self.live);
-        let at = |addresses: Vec<SocketAddr>| {
-            let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-            addresses.join(", ")
-        };
-        let mut viewers = self.addresses();
-        viewers.extend(self.tls_addresses());
-        let (viewers, operators) = (at(viewers), at(self.admin_addresses()));
+        let tcp = self.addresses().into_iter().chain(self.tls_addresses());
+        let sockets = self
+            .sockets()
+            .map(|path| format!("unix:{}", path.display()));
+        let viewers: Vec<_> = tcp.map(|at| at.to_string()).chain(sockets).collect();
+        let operators = self.admin_addresses().into_iter();
+        let operators: Vec<_> = operators.map(|at| at.to_string()).collect();
+        let (viewers, operators) = (viewers.join(", "), operators.join(", "));
         move || {
             let app = live.app();
             let connections = app.metrics.open_connections();

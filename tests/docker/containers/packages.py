@@ -18,6 +18,9 @@ from .viewers import Viewers, ask
 
 UNIT, SOCKET = "media-gateway.service", "media-gateway.socket"
 CONFIG = """
+[server]
+listen = ["[::]:8080", "unix:/run/media-gateway/media.sock"]
+
 [origins.disk]
 kind = "filesystem"
 root = "/srv/media"
@@ -158,7 +161,11 @@ def configured_it_serves_and_says_how_it_is_doing(images, place):
     # READY=1 has come, so nothing needs to be waited for.
     check(place.answers(), "the file is not answered")
     said = place("systemctl", "status", "--no-pager", UNIT)
-    check("active (running)" in said and '"Serving media on [::]:8080' in said, said)
+    check("active (running)" in said and '"Serving media on [::]:8080, unix:/run/' in said, said)
+    body = place("curl", "--silent", "--fail", "--unix-socket", "/run/media-gateway/media.sock",
+                 "http://media.example.com/misskey/1.webp")
+    check(hashlib.sha256(body.encode()).hexdigest() == place.objects["/misskey/1.webp"],
+          "the proxy's socket does not answer")
     main = place.shown("MainPID")
     status = place("cat", f"/proc/{main}/status")
     check(re.search(r"^NoNewPrivs:\s1$", status, re.M), status)
