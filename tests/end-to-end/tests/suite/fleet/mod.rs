@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod balanced;
+mod encrypted;
 pub(crate) mod harness;
 mod hostile;
 mod outages;
