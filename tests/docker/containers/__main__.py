@@ -24,6 +24,9 @@ def arguments():
                     "this machine. Removes everything that it made.")
     parser.add_argument("--only", action="append", choices=list(GROUPS), metavar="GROUP",
                         help=f"only these of {', '.join(GROUPS)}; may be given several times")
+    parser.add_argument("--tries", type=int, default=1, metavar="N",
+                        help="how often a group may begin anew before it has failed; 1 by default. "
+                             "What failed is said each time")
     parser.add_argument("--target", type=Path, default=Path("target"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -40,6 +43,17 @@ def group(name, module, images):
             print(f"    passed in {time.monotonic() - began:.1f} s", flush=True)
 
 
+def tried(name, module, images, tries):
+    for left in reversed(range(tries)):
+        try:
+            group(name, module, images)
+            return
+        except (Failed, OSError) as failed:
+            if not left:
+                raise
+            print(f"  {name}: {failed}; begun anew", flush=True)
+
+
 def main():
     given = arguments()
     # Whoever stops this wants the engine as it was.
@@ -50,7 +64,7 @@ def main():
     try:
         for name, module in GROUPS.items():
             if not given.only or name in given.only:
-                group(name, module, images)
+                tried(name, module, images, given.tries)
     finally:
         images.remove()
         shutil.rmtree(room, ignore_errors=True)

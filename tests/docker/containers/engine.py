@@ -27,11 +27,15 @@ def check(holds, otherwise):
 
 def run(*command, fails=False, both=False, quiet_for=300, given="", **more):
     """What a command prints, with `both` on either stream; `fails`: it must not end with 0."""
-    done = subprocess.run([str(part) for part in command], text=True, input=given,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=quiet_for, **more)
+    command = [str(part) for part in command]
+    try:
+        done = subprocess.run(command, text=True, input=given, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=quiet_for, **more)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{' '.join(command)}\nhas not ended after {quiet_for} s") from late
     if (done.returncode != 0) != fails:
         said = f"{done.stdout}\n{done.stderr}".strip()[-4000:]
-        raise Failed(f"{' '.join(str(part) for part in command)}\nended with "
+        raise Failed(f"{' '.join(command)}\nended with "
                      f"{done.returncode}:\n{said}")
     return done.stdout + (done.stderr if fails or both else "")
 
