@@ -48,15 +48,11 @@ impl Answer {
 
     /// HTTP/1.0 knows no chunks: a body of unknown length ends with its connection, and where that
     /// cannot be reset a broken one looks whole. A HEAD is answered as its GET would be.
-    fn unless_its_end_is_unseen(self, peer: Peer, parts: &Parts) -> Result<Self, Refusal> {
-        let is_delimited = self.head.status != StatusCode::OK
-            || self.head.headers.contains_key(CONTENT_LENGTH)
-            || parts.version > Version::HTTP_10;
-        if is_delimited || peer.can_be_reset {
-            Ok(self)
-        } else {
-            Err(Refusal::EndUnseen)
-        }
+    fn ends_unseen(&self, peer: Peer, parts: &Parts) -> bool {
+        !peer.can_be_reset
+            && parts.version <= Version::HTTP_10
+            && self.head.status == StatusCode::OK
+            && !self.head.headers.contains_key(CONTENT_LENGTH)
     }
 
     fn into_reply(self, mut event: Event) -> Reply {
@@ -87,7 +83,10 @@ pub(crate) fn reply(
     answered: Result<Answer, Refusal>,
     mut event: Event,
 ) -> Reply {
-    let answered = answered.and_then(|answer| answer.unless_its_end_is_unseen(peer, parts));
+    let answered = match answered {
+        Ok(answer) if answer.ends_unseen(peer, parts) => Err(Refusal::EndUnseen),
+        answered => answered,
+    };
     let mut reply = match answered {
         Ok(answer) => answer.into_reply(event),
         Err(refusal) => {
