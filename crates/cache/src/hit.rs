@@ -50,15 +50,14 @@ impl Cache {
         key: &ObjectKey,
         source: &Arc<dyn Source>,
     ) -> Option<Entry> {
+        if !source.keeps() {
+            return None;
+        }
         let place = Place {
             space: Arc::clone(space),
             key: key.clone(),
         };
-        let (parts, list) = (&self.parts, source.list());
-        if !source.keeps() || parts.brief.is_absent(list, &place).is_some() {
-            return None;
-        }
-        parts.known_at_once(&place)
+        self.parts.known_at_once(&place, source.list())
     }
 
     /// An answer with an entry that was found.

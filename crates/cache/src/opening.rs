@@ -117,7 +117,7 @@ impl Parts {
             return None;
         }
         let (space, key) = (&place.space, &place.key);
-        let (row, first) = match self.disk.find_at_once(space, key) {
+        let (row, first) = match self.disk.find_at_once(space, key, u64::MAX) {
             Some((row, first)) => (row, Some(first)),
             None => self.disk.find_with_first(space, key).await?,
         };
@@ -127,9 +127,12 @@ impl Parts {
 
     /// All of a small object that nobody asked for lately, where its row is in memory and the
     /// kernel has its bytes there: nothing is waited for. `None` says nothing about the object.
-    pub(crate) fn known_at_once(&self, place: &Place) -> Option<Entry> {
-        let (row, first) = self.disk.find_at_once(&place.space, &place.key)?;
-        if row.gone.is_some() {
+    pub(crate) fn known_at_once(&self, place: &Place, list: u64) -> Option<Entry> {
+        let Place { space, key } = place;
+        let most = whole::MOST_BYTES as u64;
+        let (row, first) = self.disk.find_at_once(space, key, most)?;
+        // Last, for it is seldom so where there is a row.
+        if row.gone.is_some() || self.brief.is_absent(list, place).is_some() {
             return None;
         }
         self.of_row(row, Some(first))

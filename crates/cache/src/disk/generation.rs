@@ -211,15 +211,17 @@ impl Generation {
     }
 
     /// The same as [`Self::find_with_first`] where nothing has to be waited for: the row was read
-    /// lately, and the kernel has the bytes in memory. `None` says nothing about the object.
+    /// lately, and the kernel has the bytes in memory. `None` says nothing about the object; an object
+    /// of more than `most` bytes is not read.
     pub(super) fn find_at_once(
         &self,
         common: &Common,
         space: &str,
         key: &ObjectKey,
+        most: u64,
     ) -> Option<(Row, FirstBytes)> {
         let row = self.index.recent_row(&common.recent, space, key)?;
-        if common.purges.is_dead(space, key, row.number) {
+        if row.facts.total > most || common.purges.is_dead(space, key, row.number) {
             return None;
         }
         let slice = row.slice0.as_ref()?;

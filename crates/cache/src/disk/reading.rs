@@ -9,9 +9,15 @@ use super::facts::{FirstBytes, Row, SliceAt, SliceRow};
 
 impl Disk {
     /// The row of a key and the first bytes of slice 0, where nothing has to be waited for: the row
-    /// was read lately, and the kernel has the bytes in memory. `None` says nothing about the object.
-    pub(crate) fn find_at_once(&self, space: &str, key: &ObjectKey) -> Option<(Row, FirstBytes)> {
-        self.current()?.find_at_once(&self.common, space, key)
+    /// was read lately, and the kernel has the bytes in memory. `None` says nothing about the object;
+    /// an object of more than `most` bytes is not read.
+    pub(crate) fn find_at_once(
+        &self,
+        space: &str,
+        key: &ObjectKey,
+        most: u64,
+    ) -> Option<(Row, FirstBytes)> {
+        self.current()?.find_at_once(&self.common, space, key, most)
     }
 
     /// Checked bytes of up to `count` chunks, from chunk `first` of a slice. `None` is a miss: a

@@ -119,12 +119,27 @@ async fn bytes_that_lie_on_the_disk_are_not_taken_for_those_of_a_version_that_ca
     let newer = parts.live.adopt(Version::of_row(row, &parts.live));
     let version = parts.memory.object(&fixture.space, &key).unwrap().version;
     parts.memory.drop_version(&version);
-    let Some(found) = parts.known_at_once(&place) else {
+    let Some(found) = parts.known_at_once(&place, 0) else {
         assert!(!is_prompt(&fixture));
         return;
     };
     assert_eq!(found.version.number, newer.number);
     assert!(found.bytes.is_none());
+}
+
+#[tokio::test]
+async fn an_object_that_no_reader_may_hold_is_not_read_to_be_at_hand() {
+    let bytes = noise(200_000, 6);
+    let fixture = with_one_on_the_disk(&bytes).await;
+    let parts = &fixture.cache.parts;
+    let key = ObjectKey::parse("a").unwrap();
+    let version = parts.memory.object(&fixture.space, &key).unwrap().version;
+    parts.memory.drop_version(&version);
+    assert!(at_hand(&fixture).is_none());
+    assert!(parts.memory.object(&fixture.space, &key).is_none());
+    let (served, read) = fixture.get("a", Part::Whole).await;
+    assert_eq!(served, Served::Hit);
+    assert!(read.unwrap() == bytes);
 }
 
 #[tokio::test]

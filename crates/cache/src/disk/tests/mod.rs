@@ -148,7 +148,7 @@ impl Used {
 
     /// The bytes of an object of up to a slice, however it is read.
     pub(super) async fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let at_once = self.disk.find_at_once(SPACE, &key(name));
+        let at_once = self.disk.find_at_once(SPACE, &key(name), u64::MAX);
         let found = self.disk.find_with_first(SPACE, &key(name)).await;
         if let Some((row, first)) = at_once {
             let (same, bytes) = found.as_ref().expect("it is in the index too");

@@ -258,7 +258,7 @@ async fn what_was_written_or_read_lately_is_found_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let used = Used::on(directory.path()).await;
     let found = |used: &Used| {
-        let found = used.disk.find_at_once(SPACE, &key("a"));
+        let found = used.disk.find_at_once(SPACE, &key("a"), u64::MAX);
         found.map(|(row, first)| (row.checked, first.chunks.concat()))
     };
     assert_eq!(found(&used), None);
